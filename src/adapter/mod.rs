@@ -1,0 +1,84 @@
+//! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
+//! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
+
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    bridge::Bridge,
+    endpoint::policy::Policy,
+    invitation::Medium,
+    negotiation::{Announced, Announcement, InvitationId, Remote, Role},
+};
+
+/// Everything an adapter is given.
+pub struct Task {
+    /// The invitation it serves (for logs).
+    pub invitation: InvitationId,
+    /// Which side we are.
+    pub role: Role,
+    /// The bridge that named the adapter.
+    pub bridge: Arc<Bridge>,
+    /// Handle of the peer.
+    pub peer: String,
+    /// The media both sides agreed to (voice and video; empty elsewhere).
+    pub media: Vec<Medium>,
+    /// The address of ours that is announced.
+    pub own_ip: Ipv4Addr,
+    /// Which addresses of theirs are allowed.
+    pub policy: Policy,
+    /// Where recordings go.
+    pub recordings: PathBuf,
+    /// What the dispatcher wants. A closed channel means [`Order::End`].
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Where the adapter answers.
+    pub reports: mpsc::UnboundedSender<Report>,
+}
+
+/// What the dispatcher wants of an adapter.
+#[derive(Debug)]
+pub enum Order {
+    /// Bind or reserve what will be announced; answer [`Report::Ready`] or [`Report::Failed`].
+    Prepare(Announcement),
+    /// The handshake is complete: hand over.
+    Connected(Remote),
+    /// The peer sent context data.
+    Context(Vec<u8>),
+    /// End everything that was started, and return.
+    End,
+}
+
+/// What an adapter answers.
+#[derive(Debug)]
+pub enum Report {
+    /// We listen (or, for a form without port, know our address).
+    Ready(Announced),
+    /// It cannot be done here. The text is for people.
+    Failed {
+        /// No program of the bridge's list can run (as opposed to one that failed).
+        not_installed: bool,
+        /// What went wrong and what would help.
+        why: String,
+    },
+    /// A program was started.
+    Started {
+        /// Its name.
+        program: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program ended.
+    ProgramEnded {
+        /// Its name.
+        program: String,
+        /// How, in words.
+        how: String,
+    },
+    /// A line for the user.
+    Say(String),
+    /// Context data to send to the peer.
+    SendContext(Vec<u8>),
+    /// The hand-over is over (the call ended, the program left). The text is for people.
+    Finished(String),
+}

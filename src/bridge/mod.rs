@@ -1,0 +1,5 @@
+//! Bridge files.
+
+/// One application's description.
+#[derive(Debug)]
+pub struct Bridge {}

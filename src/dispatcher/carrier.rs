@@ -1,0 +1,56 @@
+//! The contract between a front (what brings messages) and the dispatcher (what decides).
+
+use std::sync::Arc;
+
+use crate::negotiation::InvitationId;
+
+/// One signed-in account of one front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub u64);
+
+/// Names an invitation message on its way out, so that its loss can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Delivery(pub InvitationId);
+
+/// Whether a message goes on to where it was going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was for us; the front swallows it.
+    Taken,
+    /// It is not ours; the front passes it on, byte for byte.
+    Pass,
+}
+
+/// What a front can do for the dispatcher. No call may block.
+pub trait Carrier: Send + Sync {
+    /// Brings an invitation payload (MIME header and body) to `peer`: over an open switchboard
+    /// with exactly that peer, or over one it opens (PROTOCOL.md 12.6). Messages to one peer keep
+    /// their order. A failure is told by [`Invitations::undelivered`].
+    fn send(&self, peer: &str, payload: Vec<u8>, delivery: Delivery);
+
+    /// Shows a line in the chat window with `peer`. It never reaches the peer.
+    fn show(&self, peer: &str, line: &str);
+}
+
+/// What a front tells the dispatcher. Calls are synchronous and quick: the proxy asks before it
+/// forwards a message, and nothing may wait.
+pub trait Invitations: Send + Sync {
+    /// A client signed in as `account`.
+    fn attach(&self, account: &str, carrier: Arc<dyn Carrier>) -> AccountId;
+
+    /// That client is gone; its negotiations end.
+    fn detach(&self, account: AccountId);
+
+    /// An invitation payload arrived from `peer`.
+    fn received(&self, account: AccountId, peer: &str, payload: &[u8]) -> Verdict;
+
+    /// The user is about to send `text` to `peer`. [`Verdict::Taken`] means it was a command for us.
+    fn typed(&self, account: AccountId, peer: &str, text: &str) -> Verdict;
+
+    /// The last switchboard with `peer` has gone. Open negotiations that wait for the peer end
+    /// unless another switchboard can be opened.
+    fn carrier_lost(&self, account: AccountId, peer: &str);
+
+    /// A message could not be delivered (`NAK`, peer offline, no switchboard).
+    fn undelivered(&self, account: AccountId, delivery: Delivery);
+}

@@ -1,0 +1,3 @@
+//! Which address is ours to announce, and which of theirs is allowed.
+
+pub mod policy;
