@@ -3,7 +3,7 @@
 //! `with_*` methods. Facts: PROTOCOL.md sections 2, 5, 6 and 14.
 
 use crate::{
-    invitation::{Capabilities, Guid, Medium},
+    invitation::{Guid, Medium},
     negotiation::{Announcement, Role},
 };
 
@@ -225,10 +225,10 @@ impl Application {
 
     /// The media of `asked` that we can take, in the order asked. Nothing asked for, or nothing
     /// in common, means all of ours: the call itself settles it then.
-    pub fn agreed_media(&self, asked: Option<&Capabilities>) -> Vec<Medium> {
-        let common: Vec<Medium> = asked
-            .map(|asked| asked.requested.iter().copied().filter(|m| self.media.contains(m)).collect())
-            .unwrap_or_default();
+    pub fn agreed_media(&self, asked: Option<&[Medium]>) -> Vec<Medium> {
+        let asked = asked.unwrap_or_default();
+        let common: Vec<Medium> =
+            asked.iter().copied().filter(|medium| self.media.contains(medium)).collect();
         if common.is_empty() { self.media.clone() } else { common }
     }
 }
