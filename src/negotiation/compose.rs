@@ -1,18 +1,15 @@
 //! What we say: the messages of one invitation, from what its session knows (PROTOCOL.md section 2),
-//! and what is read out of the peer's.
+//! and how context data is cut and read.
 
 use core::{net::Ipv4Addr, str};
 
 use crate::{
     invitation::{
-        Accept, AddressSource, Cancel, CancelCode, Candidate, Capabilities, Connection, Context,
-        Cookie, Invite, Message,
+        Accept, AcceptedBy, AddressSource, Cancel, CancelCode, Candidate, Capabilities, Connection,
+        Context, Cookie, Invite, MAX_CONTEXT_DATA, read_address,
     },
-    negotiation::{Announced, Role, session::Session},
+    negotiation::{AddressForm, Announced, Role, session::Session},
 };
-
-/// Characters of one context message (PROTOCOL.md 1.4).
-const CONTEXT_CHARACTERS: usize = 300;
 
 /// Cuts context data into messages the peer's API takes: at most 300 characters each (bytes, where
 /// the data is not UTF-8), and no cut beside a space, for readers trim values.
@@ -30,8 +27,8 @@ pub(super) fn split_context(data: &[u8]) -> Vec<&[u8]> {
 /// The first part and what is left, or `None` when all fits.
 fn cut(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let limit = match str::from_utf8(data) {
-        Ok(text) => text.char_indices().nth(CONTEXT_CHARACTERS).map(|(at, _)| at)?,
-        Err(_) if data.len() > CONTEXT_CHARACTERS => CONTEXT_CHARACTERS,
+        Ok(text) => text.char_indices().nth(MAX_CONTEXT_DATA).map(|(at, _)| at)?,
+        Err(_) if data.len() > MAX_CONTEXT_DATA => MAX_CONTEXT_DATA,
         Err(_) => return None,
     };
     let is_text = str::from_utf8(data).is_ok();
@@ -44,16 +41,108 @@ fn cut(data: &[u8]) -> Option<(&[u8], &[u8])> {
     data.split_at_checked(at)
 }
 
-/// `ip:port` in context data (PROTOCOL.md 5.5); an address alone is taken too. Only a dotted quad
-/// is an address.
+/// The address in context data, when that is all there is in it (PROTOCOL.md 5.5).
 pub(super) fn address(data: &[u8]) -> Option<Candidate> {
-    let text = str::from_utf8(data).ok()?.trim();
-    let (ip, port) = match text.split_once(':') {
-        Some((ip, port)) => (ip, Some(port.parse().ok().filter(|&port: &u16| port != 0)?)),
-        None => (text, None),
-    };
-    let ip: Ipv4Addr = ip.parse().ok()?;
+    let (ip, port) = read_address(data)?;
     Some(Candidate { ip, port, source: AddressSource::ContextData })
+}
+
+/// Our INVITE.
+pub(super) fn invite(session: &Session, asked: Option<&Capabilities>) -> Result<Vec<u8>, String> {
+    let application = &session.application;
+    let guid = application.guids.first().copied().ok_or("the bridge has no GUID")?;
+    let context_data = has_media(session).then(|| match asked {
+        Some(asked) => asked.to_string(),
+        None => Capabilities::offering(&application.media).to_string(),
+    });
+    let payload = Invite {
+        name: &application.announce,
+        guid,
+        url: application.url.as_deref(),
+        sm1: session.sm1,
+        context_data: context_data.as_deref().map(str::as_bytes),
+        avm: application.avm,
+        cookie: session.cookie,
+        session_id: session.session_id.as_deref(),
+        connection: connection(session, None),
+    };
+    payload.to_payload().map_err(|error| error.to_string())
+}
+
+/// Our ACCEPT: #1 or #2, as our role says. What the INVITE had not is left out (PROTOCOL.md 2.7).
+pub(super) fn accept(session: &Session, own: &Announced) -> Result<Vec<u8>, String> {
+    let by = match session.role {
+        Role::Invitee => AcceptedBy::Invitee { sm1: session.sm1 },
+        Role::Inviter => AcceptedBy::Inviter,
+    };
+    let answers = has_media(session) && session.role == Role::Invitee;
+    let context_data = answers.then(|| Capabilities::requesting(&session.media).to_string());
+    let payload = Accept {
+        by,
+        context_data: context_data.as_deref().map(str::as_bytes),
+        cookie: session.cookie,
+        session_id: session.session_id.as_deref(),
+        connection: connection(session, own.connection.as_ref()),
+        using_rendezvous: None,
+        address: announced_address(session, own)?,
+        enc64: session.application.enc64,
+    };
+    payload.to_payload().map_err(|error| error.to_string())
+}
+
+/// A context message of ours.
+pub(super) fn context(session: &Session, data: &[u8]) -> Result<Vec<u8>, String> {
+    let payload =
+        Context { cookie: session.cookie, session_id: session.session_id.as_deref(), data };
+    payload.to_payload().map_err(|error| error.to_string())
+}
+
+/// The CANCEL that ends a session; `None` only if even that cannot be written.
+pub(super) fn farewell(session: &Session, code: CancelCode) -> Option<Vec<u8>> {
+    let connection = connection(session, None);
+    cancel(session.cookie, session.session_id.as_deref(), code, connection)
+}
+
+/// A CANCEL. A code of another spelling that cannot be written is left at `REJECT`.
+pub(super) fn cancel(
+    cookie: Cookie,
+    session_id: Option<&str>,
+    code: CancelCode,
+    connection: Option<Connection>,
+) -> Option<Vec<u8>> {
+    let full = Cancel { code, cookie, session_id, connection };
+    full.to_payload()
+        .or_else(|_| {
+            let code = CancelCode::Reject;
+            Cancel { code, cookie, session_id: None, connection: None }.to_payload()
+        })
+        .ok()
+}
+
+/// Whether the capability list of voice and video goes with it.
+fn has_media(session: &Session) -> bool {
+    !session.application.media.is_empty()
+}
+
+/// The `Conn-Type` block: what was found out now, else what was announced before, else a direct
+/// connection.
+fn connection(session: &Session, now: Option<&Connection>) -> Option<Connection> {
+    session.application.connection.then(|| {
+        now.or(session.connection.as_ref()).cloned().unwrap_or_else(Connection::direct)
+    })
+}
+
+/// What stands in `IP-Address`.
+fn announced_address(
+    session: &Session,
+    own: &Announced,
+) -> Result<Option<(Ipv4Addr, Option<u16>)>, String> {
+    match (session.application.address, own.port) {
+        (AddressForm::None, _) => Ok(None),
+        (AddressForm::Ip, _) => Ok(Some((own.ip, None))),
+        (AddressForm::IpPort, Some(port)) if port != 0 => Ok(Some((own.ip, Some(port)))),
+        (AddressForm::IpPort, _) => Err("no port to announce".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use crate::{
-    invitation::{CancelCode, Candidate, Capabilities, Command, Connection, Cookie, Message},
+    invitation::{
+        CancelCode, Capabilities, Command, Connection, Cookie, Dialect as MessageDialect, Message,
+    },
     negotiation::{
         Application, Dialect, Disposition, EndReason, Input, InvitationId, Now, Offer, Output,
         Remote, Role, Summary, Timers, Treatment, compose,
@@ -111,7 +113,7 @@ impl Engine {
                 self.received(peer, message, application, now, out)
             }
             Input::Invite { application, peer, cookie, session_id, capabilities, connection } => {
-                let cookie = Cookie::from(cookie);
+                let cookie = Cookie::new(cookie);
                 let call = Invited { application, peer, cookie, session_id, connection };
                 self.invite(call, capabilities, now, out);
                 Disposition::Taken
@@ -184,13 +186,13 @@ impl Engine {
     /// waits for.
     fn route(&self, peer: &str, message: &Message<'_>, event: &Event<'_>) -> Option<InvitationId> {
         let cookie = message.cookie();
-        let by_role = |role| self.live(peer, &cookie, role);
+        let by_role = |role| self.live(peer, cookie, role);
         let (ours, theirs) = match (by_role(Role::Inviter), by_role(Role::Invitee)) {
             (Some(ours), Some(theirs)) => (ours, theirs),
             (one, other) => return one.or(other).map(|session| session.id),
         };
         let named = message.session_id();
-        let is_named = |session: &Session| named.is_some() && session.session_id == named;
+        let is_named = |session: &Session| named.is_some() && session.session_id.as_deref() == named;
         let is_ours = match (is_named(ours), is_named(theirs)) {
             (true, false) => true,
             (false, true) => false,
@@ -216,9 +218,9 @@ impl Engine {
         Some(if is_ours { ours.id } else { theirs.id })
     }
 
-    fn live(&self, peer: &str, cookie: &Cookie, role: Role) -> Option<&Session> {
+    fn live(&self, peer: &str, cookie: Cookie, role: Role) -> Option<&Session> {
         self.sessions.values().find(|session| {
-            session.role == role && session.peer_key == peer && session.cookie == *cookie
+            session.role == role && session.peer_key == peer && session.cookie == cookie
         })
     }
 
@@ -253,12 +255,12 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Disposition {
-        if compose::is_file_transfer(message) {
+        if message.dialect() == MessageDialect::FileTransfer {
             return Disposition::NotOurs;
         }
         let key = Key { peer: memory::fold(peer), cookie: message.cookie(), role: Role::Invitee };
         let fingerprint = fingerprint(message);
-        if let Some(session) = self.live(&key.peer, &key.cookie, Role::Invitee) {
+        if let Some(session) = self.live(&key.peer, key.cookie, Role::Invitee) {
             let (id, same) = (session.id, session.fingerprint == Some(fingerprint));
             if same || session.state() != State::Offered {
                 return Disposition::Taken;
@@ -270,7 +272,7 @@ impl Engine {
         }
         let refusal = match &application {
             None => return Disposition::NotOurs,
-            Some(_) if compose::has_unknown_protocol(message) => Some(CancelCode::Fail),
+            Some(_) if message.dialect() == MessageDialect::Unknown => Some(CancelCode::Fail),
             Some(Treatment::RefuseNotInstalled) => Some(CancelCode::RejectNotInstalled),
             Some(Treatment::Negotiate(_)) if self.is_too_much(&key.peer, now) => {
                 Some(CancelCode::Reject)
@@ -317,18 +319,18 @@ impl Engine {
     ) {
         let id = self.take_id();
         let capabilities = message.capabilities();
-        let candidates: Vec<Candidate> = compose::candidates(message);
+        let candidates = message.addresses().to_vec();
         let connection = message.connection();
-        let session_id = message.session_id();
+        let session_id = message.session_id().map(str::to_owned);
         let offer = Offer {
             peer: memory::handle(peer).to_owned(),
             application: Arc::clone(&application),
             name: message.application_name().map(|name| name.into_owned()),
-            url: message.application_url().map(|url| url.into_owned()),
+            url: message.application_url().map(str::to_owned),
             capabilities,
             candidates: candidates.clone(),
             connection: connection.clone(),
-            cookie: key.cookie.to_string(),
+            cookie: key.cookie.as_str().to_owned(),
             session_id: session_id.clone(),
         };
         let desk = Desk { now, settings: &self.settings, out };
@@ -341,7 +343,7 @@ impl Engine {
                 application,
                 cookie: key.cookie,
                 session_id,
-                sm1: message.session_protocol().is_some(),
+                sm1: message.speaks_sm1(),
                 fingerprint: Some(fingerprint),
                 media: offer.media(),
                 connection: None,
@@ -366,8 +368,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let id = self.take_id();
-        let session_id = message.session_id();
-        if let Ok(payload) = compose::cancel(&key.cookie, session_id.as_deref(), code, None) {
+        if let Some(payload) = compose::cancel(key.cookie, message.session_id(), code, None) {
             let peer = memory::handle(peer).to_owned();
             out.push(Output::Send { id, peer, command: "CANCEL", payload });
         }
@@ -388,10 +389,10 @@ impl Engine {
         let id = self.take_id();
         let key = Key {
             peer: memory::fold(&call.peer),
-            cookie: call.cookie.clone(),
+            cookie: call.cookie,
             role: Role::Inviter,
         };
-        let taken = self.live(&key.peer, &key.cookie, Role::Inviter).is_some()
+        let taken = self.live(&key.peer, key.cookie, Role::Inviter).is_some()
             || self.memory.find(&key).is_some();
         let refused = match taken {
             true => Some(EndReason::CookieInUse),

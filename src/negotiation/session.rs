@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::{
     invitation::{CancelCode, Capabilities, Connection, Cookie, Medium, Message},
     negotiation::{
-        AddressForm, Announced, Announcement, Application, EndReason, FailureKind, InvitationId,
-        Now, Output, Remote, Role, Settings, Summary, Waiting, compose,
+        Announced, Announcement, Application, EndReason, FailureKind, InvitationId, Now, Output,
+        Remote, Role, Settings, Summary, Waiting, compose,
         timer::{Alarm, Alarms, Timers},
     },
 };
@@ -400,7 +400,7 @@ impl Session {
 
     /// What the peer's ACCEPT says.
     fn learn(&mut self, accept: &Message<'_>) {
-        let candidates = compose::candidates(accept);
+        let candidates = accept.addresses().to_vec();
         if !candidates.is_empty() {
             self.remote.candidates = candidates;
         }
@@ -667,18 +667,6 @@ impl Session {
         self.tries_left -= 1;
         self.alarms.set(Alarm::Retry, Some(desk.now + desk.timers().retry));
         true
-    }
-
-    /// Whether `IP-Address` can be written for `own`.
-    pub(super) fn address(&self, own: &Announced) -> Result<Option<String>, String> {
-        match (self.application.address, own.port) {
-            (AddressForm::None, _) => Ok(None),
-            (AddressForm::Ip, _) => Ok(Some(own.ip.to_string())),
-            (AddressForm::IpPort, Some(port)) if port != 0 => {
-                Ok(Some(format!("{}:{port}", own.ip)))
-            }
-            (AddressForm::IpPort, _) => Err("no port to announce".to_owned()),
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! PROTOCOL.md section 7, one test per row.
 
-use std::sync::Arc;
-
 use msn_handoff::{
     invitation::CancelCode,
     negotiation::{
@@ -470,11 +468,4 @@ fn a_hang_up_sends_the_code_its_state_asks_for() {
     ] {
         assert_eq!(bench.push(Input::HangUp(ID)).lines()[0], expected);
     }
-}
-
-#[test]
-fn an_application_is_shared_and_not_copied() {
-    let application = netmeeting();
-    let _bench = Bench::inviter(&application, State::Running);
-    assert_eq!(Arc::strong_count(&application), 2);
 }
