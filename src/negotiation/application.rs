@@ -210,7 +210,11 @@ impl Application {
 
     /// Whether the side in `role` tells its address in a context message.
     pub fn sends_address_context(&self, role: Role) -> bool {
-        self.context == Some(ContextRule { from: role, data: ContextData::Address })
+        self.context
+            == Some(ContextRule {
+                from: role,
+                data: ContextData::Address,
+            })
     }
 
     /// Whether the side in `role` learns the address that matters from a context message.
@@ -220,15 +224,23 @@ impl Application {
 
     /// Whether context data is the program's own.
     pub fn has_opaque_context(&self) -> bool {
-        self.context.is_some_and(|rule| rule.data == ContextData::Opaque)
+        self.context
+            .is_some_and(|rule| rule.data == ContextData::Opaque)
     }
 
     /// The media of `asked` that we can take, in the order asked. Nothing asked for, or nothing
     /// in common, means all of ours: the call itself settles it then.
     pub fn agreed_media(&self, asked: Option<&[Medium]>) -> Vec<Medium> {
         let asked = asked.unwrap_or_default();
-        let common: Vec<Medium> =
-            asked.iter().copied().filter(|medium| self.media.contains(medium)).collect();
-        if common.is_empty() { self.media.clone() } else { common }
+        let common: Vec<Medium> = asked
+            .iter()
+            .copied()
+            .filter(|medium| self.media.contains(medium))
+            .collect();
+        if common.is_empty() {
+            self.media.clone()
+        } else {
+            common
+        }
     }
 }

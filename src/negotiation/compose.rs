@@ -27,7 +27,10 @@ pub(super) fn split_context(data: &[u8]) -> Vec<&[u8]> {
 /// The first part and what is left, or `None` when all fits.
 fn cut(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let limit = match str::from_utf8(data) {
-        Ok(text) => text.char_indices().nth(MAX_CONTEXT_DATA).map(|(at, _)| at)?,
+        Ok(text) => text
+            .char_indices()
+            .nth(MAX_CONTEXT_DATA)
+            .map(|(at, _)| at)?,
         Err(_) if data.len() > MAX_CONTEXT_DATA => MAX_CONTEXT_DATA,
         Err(_) => return None,
     };
@@ -44,13 +47,21 @@ fn cut(data: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The address in context data, when that is all there is in it (PROTOCOL.md 5.5).
 pub(super) fn address(data: &[u8]) -> Option<Candidate> {
     let (ip, port) = read_address(data)?;
-    Some(Candidate { ip, port, source: AddressSource::ContextData })
+    Some(Candidate {
+        ip,
+        port,
+        source: AddressSource::ContextData,
+    })
 }
 
 /// Our INVITE.
 pub(super) fn invite(session: &Session, asked: Option<&Capabilities>) -> Result<Vec<u8>, String> {
     let application = &session.application;
-    let guid = application.guids.first().copied().ok_or("the bridge has no GUID")?;
+    let guid = application
+        .guids
+        .first()
+        .copied()
+        .ok_or("the bridge has no GUID")?;
     let context_data = has_media(session).then(|| match asked {
         Some(asked) => asked.to_string(),
         None => Capabilities::offering(&application.media).to_string(),
@@ -92,15 +103,23 @@ pub(super) fn accept(session: &Session, own: &Announced) -> Result<Vec<u8>, Stri
 
 /// A context message of ours.
 pub(super) fn context(session: &Session, data: &[u8]) -> Result<Vec<u8>, String> {
-    let payload =
-        Context { cookie: session.cookie, session_id: session.session_id.as_deref(), data };
+    let payload = Context {
+        cookie: session.cookie,
+        session_id: session.session_id.as_deref(),
+        data,
+    };
     payload.to_payload().map_err(|error| error.to_string())
 }
 
 /// The CANCEL that ends a session; `None` only if even that cannot be written.
 pub(super) fn farewell(session: &Session, code: CancelCode) -> Option<Vec<u8>> {
     let connection = connection(session, None);
-    cancel(session.cookie, session.session_id.as_deref(), code, connection)
+    cancel(
+        session.cookie,
+        session.session_id.as_deref(),
+        code,
+        connection,
+    )
 }
 
 /// A CANCEL. A code of another spelling that cannot be written is left at `REJECT`.
@@ -110,11 +129,22 @@ pub(super) fn cancel(
     code: CancelCode,
     connection: Option<Connection>,
 ) -> Option<Vec<u8>> {
-    let full = Cancel { code, cookie, session_id, connection };
+    let full = Cancel {
+        code,
+        cookie,
+        session_id,
+        connection,
+    };
     full.to_payload()
         .or_else(|_| {
             let code = CancelCode::Reject;
-            Cancel { code, cookie, session_id: None, connection: None }.to_payload()
+            Cancel {
+                code,
+                cookie,
+                session_id: None,
+                connection: None,
+            }
+            .to_payload()
         })
         .ok()
 }
@@ -128,7 +158,9 @@ fn has_media(session: &Session) -> bool {
 /// connection.
 fn connection(session: &Session, now: Option<&Connection>) -> Option<Connection> {
     session.application.connection.then(|| {
-        now.or(session.connection.as_ref()).cloned().unwrap_or_else(Connection::direct)
+        now.or(session.connection.as_ref())
+            .cloned()
+            .unwrap_or_else(Connection::direct)
     })
 }
 
@@ -162,7 +194,11 @@ mod tests {
         let parts = split_context(text.as_bytes());
         assert_eq!(parts.len(), 2);
         assert_eq!(parts.concat(), text.as_bytes());
-        assert!(parts.iter().all(|part| str::from_utf8(part).unwrap().chars().count() <= 300));
+        assert!(
+            parts
+                .iter()
+                .all(|part| str::from_utf8(part).unwrap().chars().count() <= 300)
+        );
     }
 
     #[test]
@@ -178,7 +214,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_cut_by_number() {
         let parts = split_context(&[0xFF; 700]);
-        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [300, 300, 100]);
+        assert_eq!(
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+            [300, 300, 100]
+        );
     }
 
     #[test]
@@ -186,8 +225,22 @@ mod tests {
         let source = AddressSource::ContextData;
         let ip = Ipv4Addr::new(192, 0, 2, 10);
         for (text, expected) in [
-            ("192.0.2.10:10869", Some(Candidate { ip, port: Some(10869), source })),
-            (" 192.0.2.10 ", Some(Candidate { ip, port: None, source })),
+            (
+                "192.0.2.10:10869",
+                Some(Candidate {
+                    ip,
+                    port: Some(10869),
+                    source,
+                }),
+            ),
+            (
+                " 192.0.2.10 ",
+                Some(Candidate {
+                    ip,
+                    port: None,
+                    source,
+                }),
+            ),
             ("192.0.2.10:0", None),
             ("192.0.2.10:70000", None),
             ("192.0.2:80", None),

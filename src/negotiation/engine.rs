@@ -64,7 +64,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timers: Timers::default(), limits: Limits::default(), cancel_ends_running: true }
+        Self {
+            timers: Timers::default(),
+            limits: Limits::default(),
+            cancel_ends_running: true,
+        }
     }
 }
 
@@ -97,7 +101,10 @@ impl Engine {
 
     /// When to push [`Input::Timeout`]: the earliest alarm, or never.
     pub fn next_timeout(&self) -> Option<Now> {
-        self.sessions.values().filter_map(|session| session.alarms.next()).min()
+        self.sessions
+            .values()
+            .filter_map(|session| session.alarms.next())
+            .min()
     }
 
     /// Every live invitation, oldest first.
@@ -109,12 +116,27 @@ impl Engine {
     pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Vec<Output>) -> Disposition {
         self.memory.forget(now);
         match input {
-            Input::Received { peer, message, application } => {
-                self.received(peer, message, application, now, out)
-            }
-            Input::Invite { application, peer, cookie, session_id, capabilities, connection } => {
+            Input::Received {
+                peer,
+                message,
+                application,
+            } => self.received(peer, message, application, now, out),
+            Input::Invite {
+                application,
+                peer,
+                cookie,
+                session_id,
+                capabilities,
+                connection,
+            } => {
                 let cookie = Cookie::new(cookie);
-                let call = Invited { application, peer, cookie, session_id, connection };
+                let call = Invited {
+                    application,
+                    peer,
+                    cookie,
+                    session_id,
+                    connection,
+                };
                 self.invite(call, capabilities, now, out);
                 Disposition::Taken
             }
@@ -159,7 +181,9 @@ impl Engine {
             }
             // Nobody has seen the context message's own word: any will do (PROTOCOL.md 2.4).
             Command::Context | Command::Other(_) => {
-                let event = message.context_data().map_or(Event::PeerMumbles, Event::PeerTells);
+                let event = message
+                    .context_data()
+                    .map_or(Event::PeerMumbles, Event::PeerTells);
                 self.deliver(peer, message, event, now, out)
             }
         }
@@ -192,7 +216,8 @@ impl Engine {
             (one, other) => return one.or(other).map(|session| session.id),
         };
         let named = message.session_id();
-        let is_named = |session: &Session| named.is_some() && session.session_id.as_deref() == named;
+        let is_named =
+            |session: &Session| named.is_some() && session.session_id.as_deref() == named;
         let is_ours = match (is_named(ours), is_named(theirs)) {
             (true, false) => true,
             (false, true) => false,
@@ -233,11 +258,17 @@ impl Engine {
         event: &Event<'_>,
         out: &mut Vec<Output>,
     ) -> Disposition {
-        let mut key = Key { peer, cookie, role: Role::Inviter };
+        let mut key = Key {
+            peer,
+            cookie,
+            role: Role::Inviter,
+        };
         if self.memory.find(&key).is_none() {
             key.role = Role::Invitee;
         }
-        let Some(past) = self.memory.find(&key) else { return Disposition::NotOurs };
+        let Some(past) = self.memory.find(&key) else {
+            return Disposition::NotOurs;
+        };
         if let Event::PeerAccepts(_) = event
             && let Some(again) = past.again.take()
         {
@@ -258,7 +289,11 @@ impl Engine {
         if message.dialect() == MessageDialect::FileTransfer {
             return Disposition::NotOurs;
         }
-        let key = Key { peer: memory::fold(peer), cookie: message.cookie(), role: Role::Invitee };
+        let key = Key {
+            peer: memory::fold(peer),
+            cookie: message.cookie(),
+            role: Role::Invitee,
+        };
         let fingerprint = fingerprint(message);
         if let Some(session) = self.live(&key.peer, key.cookie, Role::Invitee) {
             let (id, same) = (session.id, session.fingerprint == Some(fingerprint));
@@ -266,8 +301,15 @@ impl Engine {
                 return Disposition::Taken;
             }
             self.sessions.remove(&id);
-            out.push(Output::Ended { id, reason: EndReason::Replaced });
-        } else if self.memory.find(&key).is_some_and(|past| past.fingerprint == Some(fingerprint)) {
+            out.push(Output::Ended {
+                id,
+                reason: EndReason::Replaced,
+            });
+        } else if self
+            .memory
+            .find(&key)
+            .is_some_and(|past| past.fingerprint == Some(fingerprint))
+        {
             return Disposition::Taken;
         }
         let refusal = match &application {
@@ -294,12 +336,15 @@ impl Engine {
     /// Whether one more question would be one too many.
     fn is_too_much(&mut self, peer: &str, now: Now) -> bool {
         let limits = &self.settings.limits;
-        let waiting = |session: &&Session| {
-            session.role == Role::Invitee && session.state() == State::Offered
-        };
+        let waiting =
+            |session: &&Session| session.role == Role::Invitee && session.state() == State::Offered;
         let pending = self.sessions.values().filter(waiting).count();
-        let of_peer =
-            self.sessions.values().filter(waiting).filter(|one| one.peer_key == peer).count();
+        let of_peer = self
+            .sessions
+            .values()
+            .filter(waiting)
+            .filter(|one| one.peer_key == peer)
+            .count();
         self.sessions.len() >= limits.sessions
             || pending >= limits.pending
             || of_peer >= limits.pending_per_peer
@@ -329,11 +374,15 @@ impl Engine {
             url: message.application_url().map(str::to_owned),
             capabilities,
             candidates: candidates.clone(),
-            connection: connection.clone(),
+            connection,
             cookie: key.cookie.as_str().to_owned(),
             session_id: session_id.clone(),
         };
-        let desk = Desk { now, settings: &self.settings, out };
+        let desk = Desk {
+            now,
+            settings: &self.settings,
+            out,
+        };
         let session = Session::begin(
             Beginning {
                 id,
@@ -347,7 +396,11 @@ impl Engine {
                 fingerprint: Some(fingerprint),
                 media: offer.media(),
                 connection: None,
-                remote: Remote { candidates, media: Vec::new(), connection },
+                remote: Remote {
+                    candidates,
+                    media: Vec::new(),
+                    connection,
+                },
             },
             &desk,
         );
@@ -370,10 +423,21 @@ impl Engine {
         let id = self.take_id();
         if let Some(payload) = compose::cancel(key.cookie, message.session_id(), code, None) {
             let peer = memory::handle(peer).to_owned();
-            out.push(Output::Send { id, peer, command: "CANCEL", payload });
+            out.push(Output::Send {
+                id,
+                peer,
+                command: "CANCEL",
+                payload,
+            });
         }
         let until = now + self.settings.timers.memory;
-        let past = Past { id, key, fingerprint: Some(fingerprint), again: None, until };
+        let past = Past {
+            id,
+            key,
+            fingerprint: Some(fingerprint),
+            again: None,
+            until,
+        };
         self.memory.keep(past, self.settings.limits.remembered);
     }
 
@@ -406,7 +470,9 @@ impl Engine {
             return;
         }
         let sm1 = call.application.dialect == Dialect::Sm1;
-        let asked = capabilities.as_ref().map(|asked| asked.requested.as_slice());
+        let asked = capabilities
+            .as_ref()
+            .map(|asked| asked.requested.as_slice());
         let beginning = Beginning {
             id,
             role: Role::Inviter,
@@ -421,13 +487,20 @@ impl Engine {
             fingerprint: None,
             remote: Remote::default(),
         };
-        let mut desk = Desk { now, settings: &self.settings, out };
+        let mut desk = Desk {
+            now,
+            settings: &self.settings,
+            out,
+        };
         let mut session = Session::begin(beginning, &desk);
         match session.send_invite(capabilities.as_ref(), &mut desk) {
             Ok(()) => {
                 self.sessions.insert(id, session);
             }
-            Err(why) => out.push(Output::Ended { id, reason: EndReason::Failed(why) }),
+            Err(why) => out.push(Output::Ended {
+                id,
+                reason: EndReason::Failed(why),
+            }),
         }
     }
 
@@ -445,8 +518,14 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Disposition {
-        let Some(session) = self.sessions.get_mut(&id) else { return Disposition::NotOurs };
-        let mut desk = Desk { now, settings: &self.settings, out };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return Disposition::NotOurs;
+        };
+        let mut desk = Desk {
+            now,
+            settings: &self.settings,
+            out,
+        };
         match session.on(event, &mut desk) {
             Step::Stay => {}
             Step::End(reason, farewell) => self.end(id, reason, farewell, now, out),
@@ -463,7 +542,11 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Disposition {
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.heard(&Desk { now, settings: &self.settings, out });
+            session.heard(&Desk {
+                now,
+                settings: &self.settings,
+                out,
+            });
         }
         self.tell(id, event, now, out)
     }
@@ -486,14 +569,20 @@ impl Engine {
         for &id in &ids {
             let _ = self.tell(id, event(), now, out);
         }
-        if ids.is_empty() { Disposition::NotOurs } else { Disposition::Taken }
+        if ids.is_empty() {
+            Disposition::NotOurs
+        } else {
+            Disposition::Taken
+        }
     }
 
     fn undelivered(&mut self, id: InvitationId, now: Now, out: &mut Vec<Output>) -> Disposition {
         if self.sessions.contains_key(&id) {
             return self.tell(id, Event::Undelivered, now, out);
         }
-        let Some(past) = self.memory.by_id(id) else { return Disposition::NotOurs };
+        let Some(past) = self.memory.by_id(id) else {
+            return Disposition::NotOurs;
+        };
         // The CANCEL itself was lost: it gets one more chance, over another switchboard.
         if let Some(again) = past.again.take_if(|again| again.said) {
             out.push(again_output(id, again));
@@ -504,8 +593,10 @@ impl Engine {
     fn time_passed(&mut self, now: Now, out: &mut Vec<Output>) -> Disposition {
         let ids: Vec<InvitationId> = self.sessions.keys().copied().collect();
         for id in ids {
-            while let Some(alarm) =
-                self.sessions.get_mut(&id).and_then(|session| session.alarms.take_due(now))
+            while let Some(alarm) = self
+                .sessions
+                .get_mut(&id)
+                .and_then(|session| session.alarms.take_due(now))
             {
                 let _ = self.tell(id, Event::Rang(alarm), now, out);
             }
@@ -522,17 +613,21 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        let Some(session) = self.sessions.remove(&id) else { return };
+        let Some(session) = self.sessions.remove(&id) else {
+            return;
+        };
         let (code, said) = match farewell {
             Farewell::Say(code) => (Some(code), true),
             Farewell::IfAsked(code) => (Some(code), false),
             Farewell::Nothing => (None, false),
         };
-        let again = code.and_then(|code| compose::farewell(&session, code)).map(|payload| Again {
-            peer: session.peer.clone(),
-            payload,
-            said,
-        });
+        let again = code
+            .and_then(|code| compose::farewell(&session, code))
+            .map(|payload| Again {
+                peer: session.peer.clone(),
+                payload,
+                said,
+            });
         if let Some(again) = again.as_ref().filter(|again| again.said) {
             out.push(Output::Send {
                 id,
@@ -544,7 +639,11 @@ impl Engine {
         out.push(Output::Ended { id, reason });
         let past = Past {
             id,
-            key: Key { peer: session.peer_key, cookie: session.cookie, role: session.role },
+            key: Key {
+                peer: session.peer_key,
+                cookie: session.cookie,
+                role: session.role,
+            },
             fingerprint: session.fingerprint,
             again,
             until: now + self.settings.timers.memory,
@@ -563,7 +662,12 @@ struct Invited {
 }
 
 fn again_output(id: InvitationId, again: Again) -> Output {
-    Output::Send { id, peer: again.peer, command: "CANCEL", payload: again.payload }
+    Output::Send {
+        id,
+        peer: again.peer,
+        command: "CANCEL",
+        payload: again.payload,
+    }
 }
 
 /// The content of an INVITE as a number, to know a retransmission by. Names are compared without

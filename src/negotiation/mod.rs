@@ -109,7 +109,11 @@ pub struct Announced {
 impl Announced {
     /// An address without `Conn-Type` block.
     pub fn new(ip: Ipv4Addr, port: Option<u16>) -> Self {
-        Self { ip, port, connection: None }
+        Self {
+            ip,
+            port,
+            connection: None,
+        }
     }
 }
 
@@ -129,7 +133,11 @@ impl Remote {
     /// The first candidate as text for people.
     pub fn describe(&self) -> String {
         match self.candidates.first() {
-            Some(Candidate { ip, port: Some(port), .. }) => format!("{ip}:{port}"),
+            Some(Candidate {
+                ip,
+                port: Some(port),
+                ..
+            }) => format!("{ip}:{port}"),
             Some(Candidate { ip, .. }) => ip.to_string(),
             None => "an address it did not tell".to_owned(),
         }
@@ -256,7 +264,10 @@ pub struct Offer {
 impl Offer {
     /// The media of the offer that we can take ([`Application::agreed_media`]).
     pub fn media(&self) -> Vec<Medium> {
-        let asked = self.capabilities.as_ref().map(|asked| asked.requested.as_slice());
+        let asked = self
+            .capabilities
+            .as_ref()
+            .map(|asked| asked.requested.as_slice());
         self.application.agreed_media(asked)
     }
 }

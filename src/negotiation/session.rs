@@ -39,7 +39,10 @@ pub enum State {
 impl State {
     /// Whether the handshake is complete, so that switchboards no longer matter.
     pub fn is_connected(self) -> bool {
-        matches!(self, Self::Connected | Self::PreparingContext | Self::Running)
+        matches!(
+            self,
+            Self::Connected | Self::PreparingContext | Self::Running
+        )
     }
 }
 
@@ -230,7 +233,9 @@ impl Session {
             Role::Inviter => desk.timers().invite,
             Role::Invitee => desk.timers().offer,
         };
-        session.alarms.set(Alarm::Deadline, Some(desk.now + patience));
+        session
+            .alarms
+            .set(Alarm::Deadline, Some(desk.now + patience));
         session.keep_alive(desk);
         session
     }
@@ -310,7 +315,9 @@ impl Session {
             (_, _, E::Accept | E::Ready(_)) => Step::Stay,
 
             // The peer cancels. It is never answered.
-            (_, _, E::PeerCancels(_)) if self.exchanged && self.application.has_opaque_context() => {
+            (_, _, E::PeerCancels(_))
+                if self.exchanged && self.application.has_opaque_context() =>
+            {
                 Step::End(EndReason::Completed, Farewell::Nothing)
             }
             (_, _, E::PeerCancels(code)) => self.cancelled(code, desk),
@@ -330,10 +337,12 @@ impl Session {
                 Step::End(EndReason::HungUp, Farewell::Say(CancelCode::Timeout))
             }
             (_, _, E::HangUp | E::Decline(_)) => self.end_ours(EndReason::HungUp),
-            (S::Offered | S::Preparing, Invitee, E::Failed(FailureKind::NotInstalled)) => Step::End(
-                EndReason::NotInstalledHere,
-                Farewell::Say(CancelCode::RejectNotInstalled),
-            ),
+            (S::Offered | S::Preparing, Invitee, E::Failed(FailureKind::NotInstalled)) => {
+                Step::End(
+                    EndReason::NotInstalledHere,
+                    Farewell::Say(CancelCode::RejectNotInstalled),
+                )
+            }
             (_, _, E::Failed(_)) => self.fail(EndReason::ProgramFailed),
             (state, _, E::ProgramEnded) if state.is_connected() => {
                 self.end_ours(EndReason::ProgramEnded)
@@ -360,7 +369,10 @@ impl Session {
             // Alarms.
             (_, _, E::Rang(Alarm::Retry)) => self.repeat_last(desk),
             (_, _, E::Rang(Alarm::KeepAlive)) => {
-                desk.out.push(Output::KeepAlive { id: self.id, peer: self.peer.clone() });
+                desk.out.push(Output::KeepAlive {
+                    id: self.id,
+                    peer: self.peer.clone(),
+                });
                 self.keep_alive(desk);
                 Step::Stay
             }
@@ -394,7 +406,10 @@ impl Session {
             State::PreparingContext => Announcement::Context,
             _ => Announcement::Accept,
         };
-        desk.out.push(Output::Prepare { id: self.id, announcement });
+        desk.out.push(Output::Prepare {
+            id: self.id,
+            announcement,
+        });
         Step::Stay
     }
 
@@ -422,7 +437,11 @@ impl Session {
             Ok(payload) => {
                 self.remember_own(own);
                 self.send("ACCEPT", payload, desk);
-                self.enter(State::Accepted, Some(desk.now + desk.timers().accept), desk.now);
+                self.enter(
+                    State::Accepted,
+                    Some(desk.now + desk.timers().accept),
+                    desk.now,
+                );
                 Step::Stay
             }
             Err(why) => self.fail(EndReason::Failed(why)),
@@ -450,7 +469,7 @@ impl Session {
 
     fn remember_own(&mut self, own: &Announced) {
         if self.application.connection {
-            self.connection = own.connection.clone().or(self.connection.take());
+            self.connection = own.connection.or(self.connection);
         }
     }
 
@@ -463,8 +482,15 @@ impl Session {
             self.alarms.set(Alarm::Retry, None);
         }
         self.remote.media = self.media.clone();
-        desk.out.push(Output::Connected { id: self.id, remote: self.remote.clone() });
-        self.enter(State::Connected, Some(desk.now + desk.timers().start), desk.now);
+        desk.out.push(Output::Connected {
+            id: self.id,
+            remote: self.remote.clone(),
+        });
+        self.enter(
+            State::Connected,
+            Some(desk.now + desk.timers().start),
+            desk.now,
+        );
         for data in core::mem::take(&mut self.early) {
             let _ = self.told(&data, desk);
         }
@@ -482,7 +508,11 @@ impl Session {
                 end => return end,
             }
         }
-        if self.running_early { self.enter_running(desk) } else { Step::Stay }
+        if self.running_early {
+            self.enter_running(desk)
+        } else {
+            Step::Stay
+        }
     }
 
     fn enter_running(&mut self, desk: &mut Desk<'_>) -> Step {
@@ -495,7 +525,11 @@ impl Session {
             return self.fail(EndReason::Failed("no port to announce".to_owned()));
         };
         let address = format!("{}:{port}", own.ip);
-        self.enter(State::Connected, Some(desk.now + desk.timers().start), desk.now);
+        self.enter(
+            State::Connected,
+            Some(desk.now + desk.timers().start),
+            desk.now,
+        );
         match self.tell(address.as_bytes(), desk) {
             Step::Stay => self.settle(desk),
             end => end,
@@ -525,7 +559,10 @@ impl Session {
 
     fn told(&mut self, data: &[u8], desk: &mut Desk<'_>) -> Step {
         self.exchanged = true;
-        desk.out.push(Output::Context { id: self.id, data: data.to_vec() });
+        desk.out.push(Output::Context {
+            id: self.id,
+            data: data.to_vec(),
+        });
         Step::Stay
     }
 
@@ -545,7 +582,9 @@ impl Session {
     /// A second ACCEPT #1. A copy made under way is ignored; one that comes later than that asks
     /// for what got lost, and gets it once.
     fn repeat_second(&mut self, desk: &mut Desk<'_>) -> Step {
-        let lost = self.second_at.is_some_and(|at| desk.now >= at + desk.timers().retry);
+        let lost = self
+            .second_at
+            .is_some_and(|at| desk.now >= at + desk.timers().retry);
         if lost && !self.second_repeated {
             self.second_repeated = true;
             return self.repeat_last(desk);
@@ -580,7 +619,9 @@ impl Session {
     fn second_may_be_lost(&self, desk: &Desk<'_>) -> bool {
         let timers = desk.timers();
         self.role == Role::Inviter
-            && self.second_at.is_some_and(|at| desk.now <= at + timers.accept + timers.slack)
+            && self
+                .second_at
+                .is_some_and(|at| desk.now <= at + timers.accept + timers.slack)
     }
 
     /// Our own end of a handover. `TIMEOUT` would not do: a peer like us takes a late one for
@@ -594,7 +635,11 @@ impl Session {
     }
 
     fn end(&self, reason: EndReason, code: CancelCode) -> Step {
-        let farewell = if self.peer_left { Farewell::Nothing } else { Farewell::Say(code) };
+        let farewell = if self.peer_left {
+            Farewell::Nothing
+        } else {
+            Farewell::Say(code)
+        };
         Step::End(reason, farewell)
     }
 
@@ -607,7 +652,11 @@ impl Session {
             command,
             payload: payload.clone(),
         });
-        self.last = Some(Sent { command, payload, at: desk.now });
+        self.last = Some(Sent {
+            command,
+            payload,
+            at: desk.now,
+        });
         self.tries_left = desk.timers().retries;
         self.alarms.set(Alarm::Retry, None);
     }
@@ -638,8 +687,10 @@ impl Session {
 
     /// A message so young that it may have gone down with its switchboard is sent once more.
     fn repeat_in_flight(&mut self, desk: &mut Desk<'_>) -> Step {
-        let young =
-            self.last.as_ref().is_some_and(|last| desk.now < last.at + desk.timers().in_flight);
+        let young = self
+            .last
+            .as_ref()
+            .is_some_and(|last| desk.now < last.at + desk.timers().in_flight);
         if young && self.state != State::Running && self.tries_left > 0 {
             self.tries_left -= 1;
             return self.repeat_last(desk);
@@ -650,7 +701,8 @@ impl Session {
     fn wait_for_carrier(&mut self, desk: &mut Desk<'_>) -> Step {
         self.alarms.set(Alarm::KeepAlive, None);
         if !self.alarms.is_set(Alarm::Grace) {
-            self.alarms.set(Alarm::Grace, Some(desk.now + desk.timers().carrier_grace));
+            self.alarms
+                .set(Alarm::Grace, Some(desk.now + desk.timers().carrier_grace));
         }
         self.repeat_in_flight(desk)
     }
@@ -665,7 +717,8 @@ impl Session {
             return false;
         }
         self.tries_left -= 1;
-        self.alarms.set(Alarm::Retry, Some(desk.now + desk.timers().retry));
+        self.alarms
+            .set(Alarm::Retry, Some(desk.now + desk.timers().retry));
         true
     }
 }

@@ -74,7 +74,12 @@ pub(super) enum Alarm {
     KeepAlive,
 }
 
-const KINDS: [Alarm; 4] = [Alarm::Deadline, Alarm::Grace, Alarm::Retry, Alarm::KeepAlive];
+const KINDS: [Alarm; 4] = [
+    Alarm::Deadline,
+    Alarm::Grace,
+    Alarm::Retry,
+    Alarm::KeepAlive,
+];
 
 /// The alarms of one invitation: one moment per kind, or none.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +112,10 @@ impl Alarms {
 
     /// The earliest alarm.
     pub(super) fn next(&self) -> Option<Now> {
-        [self.deadline, self.grace, self.retry, self.keep_alive].into_iter().flatten().min()
+        [self.deadline, self.grace, self.retry, self.keep_alive]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes one alarm that is due, the weightiest first.

@@ -65,7 +65,13 @@ pub fn game() -> Arc<Application> {
 }
 
 pub fn every_application() -> Vec<Arc<Application>> {
-    vec![netmeeting(), voice(), whiteboard(), remote_assistance(), game()]
+    vec![
+        netmeeting(),
+        voice(),
+        whiteboard(),
+        remote_assistance(),
+        game(),
+    ]
 }
 
 /// A sample of PROTOCOL.md section 13.
@@ -104,7 +110,7 @@ pub fn changed(name: &str, line_start: &str, by: &str) -> Vec<u8> {
 }
 
 pub fn invite(application: &Application, cookie: &str) -> Vec<u8> {
-    let guid = format!("Application-GUID: {}", application.guids[0]);
+    let guid = format!("Application-GUID: {}", application.guids[0].as_written());
     let cookie = format!("Invitation-Cookie: {cookie}");
     payload(&[
         "Application-Name: x",
@@ -203,24 +209,37 @@ fn candidate(candidate: &Candidate) -> String {
 
 fn line(output: &Output) -> String {
     match output {
-        Output::Send { command, payload, .. } => {
+        Output::Send {
+            command, payload, ..
+        } => {
             let text = String::from_utf8_lossy(payload);
-            let code = text.lines().find_map(|line| line.strip_prefix("Cancel-Code: "));
+            let code = text
+                .lines()
+                .find_map(|line| line.strip_prefix("Cancel-Code: "));
             match code {
                 Some(code) => format!("{command} {code}"),
                 None => (*command).to_owned(),
             }
         }
         Output::Offered { offer, .. } => format!("offered {}", offer.application.id),
-        Output::Prepare { announcement: Announcement::Accept, .. } => "prepare accept".to_owned(),
-        Output::Prepare { announcement: Announcement::Context, .. } => "prepare context".to_owned(),
+        Output::Prepare {
+            announcement: Announcement::Accept,
+            ..
+        } => "prepare accept".to_owned(),
+        Output::Prepare {
+            announcement: Announcement::Context,
+            ..
+        } => "prepare context".to_owned(),
         Output::Connected { remote, .. } => {
             let candidates: Vec<String> = remote.candidates.iter().map(candidate).collect();
             format!("connected {}", candidates.join(" "))
         }
         Output::Context { data, .. } => format!("context {}", String::from_utf8_lossy(data)),
         Output::PeerLeft { code, .. } => {
-            format!("peer left {}", code.as_ref().map_or("", |code| code.as_str()))
+            format!(
+                "peer left {}",
+                code.as_ref().map_or("", |code| code.as_str())
+            )
         }
         Output::KeepAlive { .. } => "keep alive".to_owned(),
         Output::Ended { reason, .. } => format!("ended {reason:?}"),
@@ -279,7 +298,11 @@ impl Bench {
             true => Treatment::RefuseNotInstalled,
             false => Treatment::Negotiate(Arc::clone(one)),
         });
-        self.push(Input::Received { peer, message: &message, application })
+        self.push(Input::Received {
+            peer,
+            message: &message,
+            application,
+        })
     }
 
     /// We invite; what came of it.
@@ -307,11 +330,17 @@ impl Bench {
             let _ = self.engine.handle(Input::Timeout, self.now, &mut out);
         }
         self.now = until;
-        Outcome { disposition: None, out }
+        Outcome {
+            disposition: None,
+            out,
+        }
     }
 
     pub fn state(&self, id: u64) -> Option<State> {
-        self.engine.sessions().find(|one| one.id == InvitationId(id)).map(|one| one.state)
+        self.engine
+            .sessions()
+            .find(|one| one.id == InvitationId(id))
+            .map(|one| one.state)
     }
 
     /// Invited by the peer to `application` with cookie 7, and brought to `state`. Its id is 1.

@@ -18,14 +18,19 @@ fn a_voice_call_we_are_invited_to() {
     let mut bench = Bench::new();
     let offered = bench.receive(&vector("V1"));
     assert_eq!(offered.lines(), ["offered voice"]);
-    let Some(Output::Offered { offer, .. }) = offered.out.first() else { panic!() };
+    let Some(Output::Offered { offer, .. }) = offered.out.first() else {
+        panic!()
+    };
     assert_eq!(offer.media(), [Medium::Audio, Medium::Video]);
     assert_eq!(offer.name.as_deref(), Some("an audio conversation"));
     assert_eq!(offer.cookie, "374836");
     bench.push(Input::Accept(ID));
     let accept = bench.push(Input::Ready(ID, at([203, 0, 113, 7], Some(5060))));
     assert_eq!(accept.sent(), vector("V2"));
-    assert_eq!(bench.receive(&vector("V3")).lines()[0][..28], *"connected 203.0.113.7:5060 2");
+    assert_eq!(
+        bench.receive(&vector("V3")).lines()[0][..28],
+        *"connected 203.0.113.7:5060 2"
+    );
     assert!(bench.push(Input::Running(ID)).is_taken_silently());
     assert_eq!(bench.state(1), Some(State::Running));
 }
@@ -33,11 +38,16 @@ fn a_voice_call_we_are_invited_to() {
 #[test]
 fn a_voice_call_we_invite_to() {
     let mut bench = Bench::new();
-    assert_eq!(bench.invite(voice(), 374_836, WHITEBOARD_SESSION).sent(), vector("V1"));
+    assert_eq!(
+        bench.invite(voice(), 374_836, WHITEBOARD_SESSION).sent(),
+        vector("V1")
+    );
     assert_eq!(bench.receive(&vector("V2")).lines(), ["prepare accept"]);
     let second = bench.push(Input::Ready(ID, at([203, 0, 113, 7], Some(5060))));
     assert_eq!(second.sent(), vector("V3"));
-    let Some(Output::Connected { remote, .. }) = second.out.last() else { panic!() };
+    let Some(Output::Connected { remote, .. }) = second.out.last() else {
+        panic!()
+    };
     assert_eq!(remote.media, [Medium::Audio, Medium::Video]);
 }
 
@@ -48,13 +58,18 @@ fn only_media_both_sides_named_are_agreed() {
     bench.receive(&vector("O3"));
     bench.push(Input::Accept(ID));
     let sent = bench.ready(1, Some(5060)).sent_text();
-    assert!(sent.contains("Context-Data: Requested:SIP_A,;\r\n"), "{sent}");
+    assert!(
+        sent.contains("Context-Data: Requested:SIP_A,;\r\n"),
+        "{sent}"
+    );
     // We ask for both, the peer takes audio.
     let mut bench = Bench::new();
     bench.invite(voice(), 374_836, SESSION);
     bench.receive(&vector("O6"));
     let second = bench.ready(1, Some(5060));
-    let Some(Output::Connected { remote, .. }) = second.out.last() else { panic!() };
+    let Some(Output::Connected { remote, .. }) = second.out.last() else {
+        panic!()
+    };
     assert_eq!(remote.media, [Medium::Audio]);
 }
 
@@ -67,7 +82,10 @@ fn an_invitation_may_ask_for_less_than_we_can() {
         peer: PEER.to_owned(),
         cookie: 7,
         session_id: SESSION.to_owned(),
-        capabilities: Some(Capabilities { requested: vec![Medium::Audio], supported: both }),
+        capabilities: Some(Capabilities {
+            requested: vec![Medium::Audio],
+            supported: both,
+        }),
         connection: None,
     });
     let sent = outcome.sent_text();
@@ -80,13 +98,21 @@ fn a_voice_cancel_repeats_the_connection_block() {
     let mut bench = Bench::new();
     bench.invite(voice(), 126_868_552, SESSION);
     let sent = bench.push(Input::HangUp(ID)).sent_text();
-    assert!(sent.contains("Conn-Type: Direct-Connect\r\nSip-Capability: 1\r\n"), "{sent}");
+    assert!(
+        sent.contains("Conn-Type: Direct-Connect\r\nSip-Capability: 1\r\n"),
+        "{sent}"
+    );
 }
 
 #[test]
 fn a_whiteboard_we_invite_to_is_connected_by_the_context_message() {
     let mut bench = Bench::new();
-    assert_eq!(bench.invite(whiteboard(), 1_234_567, WHITEBOARD_SESSION).sent(), vector("W1"));
+    assert_eq!(
+        bench
+            .invite(whiteboard(), 1_234_567, WHITEBOARD_SESSION)
+            .sent(),
+        vector("W1")
+    );
     assert_eq!(bench.receive(&vector("W2")).lines(), ["prepare accept"]);
     let second = bench.push(Input::Ready(ID, at([198, 51, 100, 20], None)));
     assert_eq!(second.lines(), ["ACCEPT"]);
@@ -94,10 +120,16 @@ fn a_whiteboard_we_invite_to_is_connected_by_the_context_message() {
     assert_eq!(bench.state(1), Some(State::AwaitingContext));
     assert_eq!(
         bench.receive(&vector("W4")).lines(),
-        ["context 192.0.2.10:10869", "connected 192.0.2.10:10869 192.0.2.10"]
+        [
+            "context 192.0.2.10:10869",
+            "connected 192.0.2.10:10869 192.0.2.10"
+        ]
     );
     // A copy of it is told, and connects nothing again.
-    assert_eq!(bench.receive(&vector("W4")).lines(), ["context 192.0.2.10:10869"]);
+    assert_eq!(
+        bench.receive(&vector("W4")).lines(),
+        ["context 192.0.2.10:10869"]
+    );
 }
 
 #[test]
@@ -134,10 +166,16 @@ fn ayttms_reject_command_is_a_decline() {
 #[test]
 fn context_that_is_no_address_is_told_and_the_wait_goes_on() {
     let mut bench = Bench::inviter(&whiteboard(), State::AwaitingContext);
-    assert_eq!(bench.receive(&context("7", "soon")).lines(), ["context soon"]);
+    assert_eq!(
+        bench.receive(&context("7", "soon")).lines(),
+        ["context soon"]
+    );
     assert_eq!(bench.state(1), Some(State::AwaitingContext));
     let outcome = bench.pass(seconds(60));
-    assert_eq!(outcome.lines(), ["CANCEL OUTBANDCANCEL", "ended TimedOut(Context)"]);
+    assert_eq!(
+        outcome.lines(),
+        ["CANCEL OUTBANDCANCEL", "ended TimedOut(Context)"]
+    );
 }
 
 #[test]
@@ -156,15 +194,23 @@ fn remote_assistance_data_goes_both_ways_and_ends_with_a_cancel() {
     let ticket = "65538,1,192.0.2.10:3389;HOSTNAME:3389,*,QUJDRA==,*,*,RUZHSA==";
     let mut bench = Bench::new();
     assert_eq!(
-        bench.invite(remote_assistance(), 1_234_567, WHITEBOARD_SESSION).sent(),
+        bench
+            .invite(remote_assistance(), 1_234_567, WHITEBOARD_SESSION)
+            .sent(),
         vector("R1")
     );
     bench.receive(&accept("1234567"));
     bench.ready(1, None);
     let told = bench.push(Input::SendContext(ID, ticket.as_bytes().to_vec()));
     assert_eq!(told.sent(), vector("R4"));
-    assert_eq!(bench.receive(&context("1234567", "PASS=x")).lines(), ["context PASS=x"]);
-    assert_eq!(bench.receive(&cancel("1234567", "TIMEOUT")).lines(), ["ended Completed"]);
+    assert_eq!(
+        bench.receive(&context("1234567", "PASS=x")).lines(),
+        ["context PASS=x"]
+    );
+    assert_eq!(
+        bench.receive(&cancel("1234567", "TIMEOUT")).lines(),
+        ["ended Completed"]
+    );
 }
 
 #[test]
@@ -181,7 +227,11 @@ fn long_context_data_goes_out_in_pieces_and_what_never_fits_ends_it() {
 #[test]
 fn context_data_told_too_early_waits_for_the_handshake() {
     let mut bench = Bench::inviter(&remote_assistance(), State::Preparing);
-    assert!(bench.push(Input::SendContext(ID, b"ticket".to_vec())).is_taken_silently());
+    assert!(
+        bench
+            .push(Input::SendContext(ID, b"ticket".to_vec()))
+            .is_taken_silently()
+    );
     assert_eq!(
         bench.ready(1, None).lines(),
         ["ACCEPT", "connected 198.51.100.20", "CONTEXT"]
@@ -200,9 +250,15 @@ fn a_line_break_in_context_data_is_not_sent() {
 #[test]
 fn a_game_speaks_the_legacy_dialect_both_ways() {
     let mut bench = Bench::new();
-    assert_eq!(bench.invite(game(), 1_234_567, SESSION).sent(), vector("G1"));
+    assert_eq!(
+        bench.invite(game(), 1_234_567, SESSION).sent(),
+        vector("G1")
+    );
     let mut bench = Bench::new();
-    assert_eq!(bench.receive(&vector("G1")).lines(), ["offered baldurs-gate-2"]);
+    assert_eq!(
+        bench.receive(&vector("G1")).lines(),
+        ["offered baldurs-gate-2"]
+    );
     bench.push(Input::Accept(ID));
     assert_eq!(bench.ready(1, None).sent(), vector("G2"));
 }
@@ -210,9 +266,11 @@ fn a_game_speaks_the_legacy_dialect_both_ways() {
 #[test]
 fn the_inviters_dialect_is_mirrored_field_by_field() {
     let has = |text: &str, name: &str| text.contains(&format!("\r\n{name}: "));
-    for (removed, protocol, session) in
-        [("", true, true), ("Session-ID", true, false), ("Session-Protocol", false, true)]
-    {
+    for (removed, protocol, session) in [
+        ("", true, true),
+        ("Session-ID", true, false),
+        ("Session-Protocol", false, true),
+    ] {
         let invite = match removed {
             "" => vector("O1"),
             field => changed("O1", field, ""),
@@ -221,7 +279,11 @@ fn the_inviters_dialect_is_mirrored_field_by_field() {
         bench.receive(&invite);
         bench.push(Input::Accept(ID));
         let sent = bench.ready(1, None).sent_text();
-        assert_eq!(has(&sent, "Session-Protocol"), protocol, "without {removed}");
+        assert_eq!(
+            has(&sent, "Session-Protocol"),
+            protocol,
+            "without {removed}"
+        );
         assert_eq!(has(&sent, "Session-ID"), session, "without {removed}");
         // The CANCEL of it, too.
         let sent = bench.push(Input::HangUp(ID)).sent_text();
@@ -242,7 +304,10 @@ fn a_legacy_peer_that_wants_no_address_gets_no_second_accept() {
     assert_eq!(bench.ready(1, None).lines(), ["connected 198.51.100.20"]);
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
     bench.receive(&answer);
-    assert_eq!(bench.ready(1, None).lines(), ["ACCEPT", "connected 198.51.100.20"]);
+    assert_eq!(
+        bench.ready(1, None).lines(),
+        ["ACCEPT", "connected 198.51.100.20"]
+    );
 }
 
 #[test]
@@ -284,7 +349,10 @@ fn a_late_accept_of_what_we_cancelled_is_told_so_once() {
 fn a_lost_cancel_is_sent_once_more() {
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
     bench.push(Input::HangUp(ID));
-    assert_eq!(bench.push(Input::Undelivered(ID)).lines(), ["CANCEL TIMEOUT"]);
+    assert_eq!(
+        bench.push(Input::Undelivered(ID)).lines(),
+        ["CANCEL TIMEOUT"]
+    );
     assert!(bench.push(Input::Undelivered(ID)).is_taken_silently());
 }
 
@@ -306,14 +374,20 @@ fn an_ended_invitation_is_remembered_for_two_minutes() {
 fn another_invitation_with_an_old_cookie_is_a_new_one() {
     let mut bench = Bench::invitee(&netmeeting(), State::Offered);
     bench.push(Input::Decline(ID, CancelCode::Reject));
-    assert_eq!(bench.receive(&invite(&voice(), "7")).lines(), ["offered voice"]);
+    assert_eq!(
+        bench.receive(&invite(&voice(), "7")).lines(),
+        ["offered voice"]
+    );
     assert_eq!(bench.state(2), Some(State::Offered));
 }
 
 #[test]
 fn a_cookie_of_ours_is_not_used_twice() {
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
-    assert_eq!(bench.invite(voice(), 7, SESSION).lines(), ["ended CookieInUse"]);
+    assert_eq!(
+        bench.invite(voice(), 7, SESSION).lines(),
+        ["ended CookieInUse"]
+    );
     assert_eq!(bench.state(1), Some(State::Offered));
 }
 
@@ -333,7 +407,10 @@ fn ids_count_up_from_the_first_and_next_id_says_the_next() {
 fn the_switchboard_is_kept_open_until_connected() {
     let mut bench = Bench::with(Settings::default());
     bench.invite(netmeeting(), 7, SESSION);
-    assert_eq!(bench.pass(seconds(100)).lines(), ["keep alive", "keep alive"]);
+    assert_eq!(
+        bench.pass(seconds(100)).lines(),
+        ["keep alive", "keep alive"]
+    );
     bench.receive(&accept("7"));
     bench.ready(1, None);
     assert!(bench.pass(seconds(100)).out.is_empty());

@@ -212,7 +212,9 @@ impl World {
     fn carry_out(&mut self, side: usize, output: &Output) {
         let temper = self.script.tempers[side].clone();
         match output {
-            Output::Send { command, payload, .. } => self.send(side, command, payload),
+            Output::Send {
+                command, payload, ..
+            } => self.send(side, command, payload),
             Output::Offered { .. } => {
                 self.sides[side].begun = true;
                 if let Some(after) = temper.answers_after {
@@ -235,12 +237,10 @@ impl World {
     }
 
     fn send(&mut self, side: usize, command: &str, payload: &[u8]) {
-        let fate = self
-            .script
-            .fates
-            .get(self.sent)
-            .cloned()
-            .unwrap_or(Fate { copies: vec![100], told: false });
+        let fate = self.script.fates.get(self.sent).cloned().unwrap_or(Fate {
+            copies: vec![100],
+            told: false,
+        });
         self.sent += 1;
         if command == "CANCEL" {
             self.sides[side].cancels_sent += 1;
@@ -268,8 +268,9 @@ impl World {
                 self.sides[side].readies += 1;
                 let port = match announcement {
                     Announcement::Context => Some(10_869),
-                    Announcement::Accept => (self.application.address == AddressForm::IpPort)
-                        .then_some(13_455),
+                    Announcement::Accept => {
+                        (self.application.address == AddressForm::IpPort).then_some(13_455)
+                    }
                 };
                 self.push(side, Input::Ready(ID, Announced::new(OURS, port)));
             }
@@ -277,7 +278,12 @@ impl World {
             Happening::LosesProgram => self.push(side, Input::ProgramEnded(ID)),
             Happening::HangsUp => self.push(side, Input::HangUp(ID)),
             Happening::LosesCarrier => {
-                self.push(side, Input::CarrierLost { peer: HANDLES[1 - side] });
+                self.push(
+                    side,
+                    Input::CarrierLost {
+                        peer: HANDLES[1 - side],
+                    },
+                );
             }
         }
     }
@@ -288,7 +294,14 @@ impl World {
         let sent_before = self.sent;
         let application = Some(Treatment::Negotiate(Arc::clone(&self.application)));
         let peer = HANDLES[1 - side];
-        self.push(side, Input::Received { peer, message: &message, application });
+        self.push(
+            side,
+            Input::Received {
+                peer,
+                message: &message,
+                application,
+            },
+        );
         if is_cancel {
             self.sides[1 - side].cancels_arrived += 1;
             assert_eq!(self.sent, sent_before, "a CANCEL was answered");
@@ -303,7 +316,11 @@ impl World {
         let [ours, theirs] = [INVITER, INVITEE].map(|side| self.sides[side].state());
         let connected = |state: Option<State>| state.is_some_and(|state| state.is_connected());
         for side in [INVITER, INVITEE] {
-            let (own, other) = if side == INVITER { (ours, theirs) } else { (theirs, ours) };
+            let (own, other) = if side == INVITER {
+                (ours, theirs)
+            } else {
+                (theirs, ours)
+            };
             if own == Some(State::Connected) && connected(other) {
                 self.push(side, Input::Running(ID));
             }
@@ -366,25 +383,62 @@ impl World {
             };
             assert!(prepared(Announcement::Accept) <= 1, "{lines:?}");
             assert!(prepared(Announcement::Context) <= 1, "{lines:?}");
-            assert!(count(|one| matches!(one, Output::Offered { .. })) <= 1, "{lines:?}");
-            assert!(count(|one| matches!(one, Output::Connected { .. })) <= 1, "{lines:?}");
+            assert!(
+                count(|one| matches!(one, Output::Offered { .. })) <= 1,
+                "{lines:?}"
+            );
+            assert!(
+                count(|one| matches!(one, Output::Connected { .. })) <= 1,
+                "{lines:?}"
+            );
             // Exactly one end, unless it lives or never began; nothing but a CANCEL after it.
             let ended = count(|one| matches!(one, Output::Ended { .. }));
-            assert_eq!(ended, usize::from(side.begun && !side.is_live()), "{lines:?}");
-            let after =
-                side.log.iter().skip_while(|one| !matches!(one, Output::Ended { .. })).skip(1);
+            assert_eq!(
+                ended,
+                usize::from(side.begun && !side.is_live()),
+                "{lines:?}"
+            );
+            let after = side
+                .log
+                .iter()
+                .skip_while(|one| !matches!(one, Output::Ended { .. }))
+                .skip(1);
             for one in after {
-                assert!(matches!(one, Output::Send { command: "CANCEL", .. }), "{lines:?}");
+                assert!(
+                    matches!(
+                        one,
+                        Output::Send {
+                            command: "CANCEL",
+                            ..
+                        }
+                    ),
+                    "{lines:?}"
+                );
             }
             // No address before we listen.
             let addresses = count(|one| {
-                matches!(one, Output::Send { command: "ACCEPT" | "CONTEXT", .. })
+                matches!(
+                    one,
+                    Output::Send {
+                        command: "ACCEPT" | "CONTEXT",
+                        ..
+                    }
+                )
             });
-            assert!(addresses == 0 || side.readies > 0, "side {index}: {lines:?}");
+            assert!(
+                addresses == 0 || side.readies > 0,
+                "side {index}: {lines:?}"
+            );
             // No ping-pong: one message of each kind, and its few retries.
-            assert!(count(|one| matches!(one, Output::Send { .. })) <= 16, "{lines:?}");
+            assert!(
+                count(|one| matches!(one, Output::Send { .. })) <= 16,
+                "{lines:?}"
+            );
             // Whatever lives has been handed over; nothing waits for ever.
-            assert!(side.state().is_none_or(|state| state == State::Running), "{lines:?}");
+            assert!(
+                side.state().is_none_or(|state| state == State::Running),
+                "{lines:?}"
+            );
         }
     }
 }
@@ -437,7 +491,10 @@ fn on_a_line_that_only_delays_and_doubles_everything_comes_to_running() {
                     program_ends: None,
                     carrier_lost: vec![],
                 };
-                let fate = Fate { copies, told: false };
+                let fate = Fate {
+                    copies,
+                    told: false,
+                };
                 let mut world = World::new(Script {
                     application,
                     adapter,
@@ -466,8 +523,14 @@ fn an_inviter_whose_second_accept_and_the_cancel_for_it_are_lost_runs_on_until_i
         program_ends: ends,
         carrier_lost: vec![],
     };
-    let arrives = Fate { copies: vec![10], told: false };
-    let lost = Fate { copies: vec![], told: false };
+    let arrives = Fate {
+        copies: vec![10],
+        told: false,
+    };
+    let lost = Fate {
+        copies: vec![],
+        told: false,
+    };
     let fates = vec![arrives.clone(), arrives, lost.clone(), lost];
     for (ends, expected) in [(None, Some(State::Running)), (Some(900), None)] {
         let mut world = World::new(Script {

@@ -64,15 +64,24 @@ fn trap_03_kopetes_late_timeout_does_not_end_a_running_call() {
     bench.receive(&vector("K1"));
     bench.push(Input::Accept(ID));
     bench.ready(1, None);
-    assert_eq!(bench.receive(&vector("K2")).lines(), ["connected 192.0.2.10"]);
+    assert_eq!(
+        bench.receive(&vector("K2")).lines(),
+        ["connected 192.0.2.10"]
+    );
     bench.push(Input::Running(ID));
     bench.pass(seconds(600));
-    assert_eq!(bench.receive(&cancel("123456", "TIMEOUT")).lines(), ["peer left TIMEOUT"]);
+    assert_eq!(
+        bench.receive(&cancel("123456", "TIMEOUT")).lines(),
+        ["peer left TIMEOUT"]
+    );
     assert_eq!(bench.state(1), Some(State::Running));
     // We invited Kopete.
     let mut bench = Bench::inviter(&netmeeting(), State::Running);
     bench.pass(seconds(600));
-    assert_eq!(bench.receive(&cancel("7", "TIMEOUT")).lines(), ["peer left TIMEOUT"]);
+    assert_eq!(
+        bench.receive(&cancel("7", "TIMEOUT")).lines(),
+        ["peer left TIMEOUT"]
+    );
     assert_eq!(bench.state(1), Some(State::Running));
 }
 
@@ -84,7 +93,10 @@ fn trap_03_a_timeout_soon_after_our_second_accept_means_that_it_was_lost() {
     assert_eq!(outcome.lines(), ["ended CancelledThere(Some(Timeout))"]);
     let mut bench = Bench::inviter(&netmeeting(), State::Running);
     bench.pass(seconds(71));
-    assert_eq!(bench.receive(&cancel("7", "TIMEOUT")).lines(), ["peer left TIMEOUT"]);
+    assert_eq!(
+        bench.receive(&cancel("7", "TIMEOUT")).lines(),
+        ["peer left TIMEOUT"]
+    );
 }
 
 #[test]
@@ -113,9 +125,10 @@ fn trap_04_no_cancel_is_ever_answered() {
 
 #[test]
 fn trap_05_guids_are_known_in_any_case_and_with_or_without_braces() {
-    for written in
-        ["{44bba842-cc51-11cf-aafa-00aa00b6015c}", "44BBA842-CC51-11CF-AAFA-00AA00B6015C"]
-    {
+    for written in [
+        "{44bba842-cc51-11cf-aafa-00aa00b6015c}",
+        "44BBA842-CC51-11CF-AAFA-00AA00B6015C",
+    ] {
         let mut bench = Bench::new();
         let line = format!("Application-GUID: {written}");
         let invite = changed("O1", "Application-GUID", &line);
@@ -144,7 +157,12 @@ fn trap_07_a_netmeeting_invite_has_no_context_data() {
 #[test]
 fn trap_08_request_data_has_no_trailing_space() {
     let mut bench = Bench::invitee(&netmeeting(), State::Preparing);
-    assert!(bench.ready(1, None).sent_text().contains("Request-Data: IP-Address:\r\n"));
+    assert!(
+        bench
+            .ready(1, None)
+            .sent_text()
+            .contains("Request-Data: IP-Address:\r\n")
+    );
 }
 
 #[test]
@@ -158,7 +176,10 @@ fn trap_09_session_ids_that_differ_are_normal() {
     bench.receive(&vector("O1"));
     bench.push(Input::Accept(ID));
     bench.ready(1, None);
-    assert_eq!(bench.receive(&vector("M2")).lines(), ["connected 198.51.100.20"]);
+    assert_eq!(
+        bench.receive(&vector("M2")).lines(),
+        ["connected 198.51.100.20"]
+    );
     // Kopete's refusal has a constant one.
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
     let refusal = changed("K3", "Invitation-Cookie", "Invitation-Cookie: 7");
@@ -190,7 +211,10 @@ fn trap_11_which_accept_it_is_says_our_role_and_never_its_fields() {
     bench.receive(&vector("K1"));
     bench.push(Input::Accept(ID));
     bench.ready(1, None);
-    assert_eq!(bench.receive(&vector("K2")).lines(), ["connected 192.0.2.10"]);
+    assert_eq!(
+        bench.receive(&vector("K2")).lines(),
+        ["connected 192.0.2.10"]
+    );
 }
 
 #[test]
@@ -212,7 +236,11 @@ fn trap_13_a_message_over_the_limit_is_not_sent_and_the_invitation_ends() {
     let mut bench = Bench::new();
     let outcome = bench.invite(long.into(), 7, SESSION);
     assert!(outcome.all_sent().is_empty());
-    assert!(matches!(outcome.end(), Some(EndReason::Failed(_))), "{:?}", outcome.lines());
+    assert!(
+        matches!(outcome.end(), Some(EndReason::Failed(_))),
+        "{:?}",
+        outcome.lines()
+    );
     assert_eq!(bench.engine.sessions().count(), 0);
     // The peer's own Session-ID, echoed, makes ours too long: cancelled without it.
     let mut bench = Bench::new();
@@ -222,7 +250,11 @@ fn trap_13_a_message_over_the_limit_is_not_sent_and_the_invitation_ends() {
     let outcome = bench.ready(1, None);
     assert_eq!(outcome.lines()[0], "CANCEL FAIL");
     assert!(outcome.sent().len() <= 1_664);
-    assert!(matches!(outcome.end(), Some(EndReason::Failed(_))), "{:?}", outcome.lines());
+    assert!(
+        matches!(outcome.end(), Some(EndReason::Failed(_))),
+        "{:?}",
+        outcome.lines()
+    );
 }
 
 #[test]
@@ -239,15 +271,27 @@ fn trap_14_the_limit_counts_bytes_and_not_characters() {
 
 #[test]
 fn trap_15_cookies_are_echoed_verbatim_and_compared_as_numbers() {
-    for (written, other) in
-        [("-123", "-123"), ("4294967295", "4294967295"), ("00012", "12"), ("0", "000")]
-    {
+    for (written, other) in [
+        ("-123", "-123"),
+        ("4294967295", "4294967295"),
+        ("00012", "12"),
+        ("0", "000"),
+    ] {
         let mut bench = Bench::new();
-        assert_eq!(bench.receive(&invite(&netmeeting(), written)).lines(), ["offered netmeeting"]);
+        assert_eq!(
+            bench.receive(&invite(&netmeeting(), written)).lines(),
+            ["offered netmeeting"]
+        );
         bench.push(Input::Accept(ID));
         let line = format!("Invitation-Cookie: {written}\r\n");
-        assert!(bench.ready(1, None).sent_text().contains(&line), "{written}");
-        assert_eq!(bench.receive(&accept(other)).lines(), ["connected 198.51.100.20"]);
+        assert!(
+            bench.ready(1, None).sent_text().contains(&line),
+            "{written}"
+        );
+        assert_eq!(
+            bench.receive(&accept(other)).lines(),
+            ["connected 198.51.100.20"]
+        );
     }
 }
 
@@ -260,7 +304,10 @@ fn trap_17_nothing_is_prepared_before_somebody_said_yes() {
     bench.receive(&accept("1234567"));
     bench.receive(&context("1234567", "192.0.2.1:80"));
     assert!(bench.pass(seconds(200)).out.is_empty());
-    assert!(bench.ready(1, Some(1)).out.is_empty(), "no address without consent");
+    assert!(
+        bench.ready(1, Some(1)).out.is_empty(),
+        "no address without consent"
+    );
     assert_eq!(bench.state(1), Some(State::Offered));
 }
 
@@ -289,17 +336,30 @@ fn trap_20_a_reply_may_come_in_another_switchboard_and_from_another_place_of_the
     bench.pass(seconds(30));
     bench.push(Input::CarrierLost { peer: PEER });
     let place = "Bob@Example.com;{f26d1f07-95e2-403c-bc18-d4bfed493428}";
-    assert_eq!(bench.receive_from(place, &accept("7")).lines(), ["prepare accept"]);
+    assert_eq!(
+        bench.receive_from(place, &accept("7")).lines(),
+        ["prepare accept"]
+    );
     let outcome = bench.ready(1, None);
-    let Some(Output::Send { peer, .. }) = outcome.out.first() else { panic!() };
+    let Some(Output::Send { peer, .. }) = outcome.out.first() else {
+        panic!()
+    };
     assert_eq!(peer, PEER);
 }
 
 #[test]
 fn trap_20_another_peer_with_the_same_cookie_reaches_nothing() {
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
-    assert!(bench.receive_from("mallory@example.com", &accept("7")).is_passed_on());
-    assert!(bench.receive_from("mallory@example.com", &cancel("7", "REJECT")).is_passed_on());
+    assert!(
+        bench
+            .receive_from("mallory@example.com", &accept("7"))
+            .is_passed_on()
+    );
+    assert!(
+        bench
+            .receive_from("mallory@example.com", &cancel("7", "REJECT"))
+            .is_passed_on()
+    );
     assert_eq!(bench.state(1), Some(State::Offered));
 }
 
