@@ -93,7 +93,7 @@ pub(super) fn accept(session: &Session, own: &Announced) -> Result<Vec<u8>, Stri
         context_data: context_data.as_deref().map(str::as_bytes),
         cookie: session.cookie,
         session_id: session.session_id.as_deref(),
-        connection: connection(session, own.connection.as_ref()),
+        connection: connection(session, own.connection),
         using_rendezvous: None,
         address: announced_address(session, own)?,
         enc64: session.application.enc64,
@@ -156,10 +156,9 @@ fn has_media(session: &Session) -> bool {
 
 /// The `Conn-Type` block: what was found out now, else what was announced before, else a direct
 /// connection.
-fn connection(session: &Session, now: Option<&Connection>) -> Option<Connection> {
+fn connection(session: &Session, now: Option<Connection>) -> Option<Connection> {
     session.application.connection.then(|| {
-        now.or(session.connection.as_ref())
-            .cloned()
+        now.or(session.connection)
             .unwrap_or_else(Connection::direct)
     })
 }

@@ -357,14 +357,18 @@ impl Session {
                 Farewell::Say(CancelCode::OutbandCancel),
             ),
             (_, _, E::CarrierLost) => self.wait_for_carrier(desk),
-            (state, _, E::Undelivered) => match self.retry_later(desk) {
-                true => Step::Stay,
-                false if state == S::Running => Step::Stay,
-                false => Step::End(
-                    EndReason::CarrierLost,
-                    Farewell::IfAsked(CancelCode::Timeout),
-                ),
-            },
+            (state, role, E::Undelivered) => {
+                if self.retry_later(desk) || state == S::Running {
+                    return Step::Stay;
+                }
+                // An invitation nobody got needs no CANCEL. Any other message may have come
+                // through at an earlier try.
+                let farewell = match (state, role) {
+                    (S::Offered, Inviter) => Farewell::IfAsked(CancelCode::Timeout),
+                    _ => Farewell::Say(CancelCode::OutbandCancel),
+                };
+                Step::End(EndReason::CarrierLost, farewell)
+            }
 
             // Alarms.
             (_, _, E::Rang(Alarm::Retry)) => self.repeat_last(desk),

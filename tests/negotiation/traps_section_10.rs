@@ -195,7 +195,7 @@ fn trap_10_a_private_address_comes_with_the_public_one_as_another_candidate() {
     let Some(Output::Connected { remote, .. }) = outcome.out.last() else {
         panic!("{:?}", outcome.lines())
     };
-    let has = |ip: [u8; 4]| remote.candidates.iter().any(|one| one.ip == ip.into());
+    let has = |ip: [u8; 4]| remote.candidates.iter().any(|one| one.ip.octets() == ip);
     assert_eq!(remote.candidates[0].ip.octets(), [10, 27, 95, 174]);
     assert_eq!(remote.candidates[0].port, Some(8348));
     assert!(has([65, 210, 205, 254]), "{:?}", remote.candidates);
@@ -242,19 +242,14 @@ fn trap_13_a_message_over_the_limit_is_not_sent_and_the_invitation_ends() {
         outcome.lines()
     );
     assert_eq!(bench.engine.sessions().count(), 0);
-    // The peer's own Session-ID, echoed, makes ours too long: cancelled without it.
+    // A Session-ID of the peer's that would make ours too long is not echoed.
     let mut bench = Bench::new();
     let session = format!("Session-ID: {{{}}}", "A".repeat(1_380));
     bench.receive(&changed("O1", "Session-ID", &session));
     bench.push(Input::Accept(ID));
     let outcome = bench.ready(1, None);
-    assert_eq!(outcome.lines()[0], "CANCEL FAIL");
-    assert!(outcome.sent().len() <= 1_664);
-    assert!(
-        matches!(outcome.end(), Some(EndReason::Failed(_))),
-        "{:?}",
-        outcome.lines()
-    );
+    assert_eq!(outcome.lines(), ["ACCEPT"]);
+    assert!(!outcome.sent_text().contains("Session-ID"));
 }
 
 #[test]
