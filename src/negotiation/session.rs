@@ -356,6 +356,12 @@ impl Session {
                 EndReason::CarrierLost,
                 Farewell::Say(CancelCode::OutbandCancel),
             ),
+            // What we have yet to send opens another switchboard; only who waits for the peer
+            // may wait in vain.
+            (S::Offered, Invitee, E::CarrierLost) | (S::Preparing, _, E::CarrierLost) => {
+                self.alarms.set(Alarm::KeepAlive, None);
+                Step::Stay
+            }
             (_, _, E::CarrierLost) => self.wait_for_carrier(desk),
             (state, role, E::Undelivered) => {
                 if self.retry_later(desk) || state == S::Running {
@@ -663,6 +669,8 @@ impl Session {
         });
         self.tries_left = desk.timers().retries;
         self.alarms.set(Alarm::Retry, None);
+        // It goes through another switchboard if the last one is gone.
+        self.alarms.set(Alarm::Grace, None);
     }
 
     /// Sends our INVITE; fails with a text for people.
