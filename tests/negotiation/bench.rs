@@ -352,11 +352,11 @@ impl Bench {
     /// Invited by the peer to `application` with cookie 7, and brought to `state`. Its id is 1.
     pub(crate) fn invitee(application: &Arc<Application>, state: State) -> Self {
         let mut bench = Self::new();
-        bench.to_invitee(application, state);
+        bench.bring_invitee(application, state);
         bench
     }
 
-    fn to_invitee(&mut self, application: &Arc<Application>, state: State) {
+    fn bring_invitee(&mut self, application: &Arc<Application>, state: State) {
         self.receive(&invite(application, "7"));
         if state == State::Offered {
             return;
@@ -382,11 +382,11 @@ impl Bench {
     /// We invited the peer to `application` with cookie 7, brought to `state`. Its id is 1.
     pub(crate) fn inviter(application: &Arc<Application>, state: State) -> Self {
         let mut bench = Self::new();
-        bench.to_inviter(application, state);
+        bench.bring_inviter(application, state);
         bench
     }
 
-    fn to_inviter(&mut self, application: &Arc<Application>, state: State) {
+    fn bring_inviter(&mut self, application: &Arc<Application>, state: State) {
         self.invite(Arc::clone(application), 7, WHITEBOARD_SESSION);
         if state == State::Offered {
             return;

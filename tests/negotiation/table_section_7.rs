@@ -404,6 +404,22 @@ fn an_undelivered_message_is_sent_again_twice_and_then_it_ends() {
 }
 
 #[test]
+fn an_accept_that_may_have_arrived_at_an_earlier_try_ends_with_a_cancel() {
+    for (mut bench, last) in [
+        (Bench::invitee(&netmeeting(), State::Accepted), "ACCEPT"),
+        (Bench::inviter(&netmeeting(), State::Connected), "ACCEPT"),
+        (Bench::invitee(&whiteboard(), State::Connected), "CONTEXT"),
+    ] {
+        for _ in 0..2 {
+            bench.push(Input::Undelivered(ID));
+            assert_eq!(bench.pass(seconds(5)).lines(), [last]);
+        }
+        let end = bench.push(Input::Undelivered(ID));
+        assert_eq!(end.lines(), ["CANCEL OUTBANDCANCEL", "ended CarrierLost"]);
+    }
+}
+
+#[test]
 fn an_undelivered_message_ends_nothing_that_runs() {
     let mut bench = Bench::inviter(&netmeeting(), State::Running);
     for _ in 0..5 {
