@@ -18,6 +18,9 @@ mod tests {
 
     #[tokio::test]
     async fn loopback_is_reached_from_loopback() {
-        assert_eq!(address_towards(Ipv4Addr::LOCALHOST).await.unwrap(), Ipv4Addr::LOCALHOST);
+        assert_eq!(
+            address_towards(Ipv4Addr::LOCALHOST).await.unwrap(),
+            Ipv4Addr::LOCALHOST
+        );
     }
 }

@@ -64,7 +64,10 @@ impl Policy {
     /// demo) expects its peers there.
     #[must_use]
     pub fn new(announced: Ipv4Addr, allowed: Vec<Network>) -> Self {
-        Self { loopback: announced.is_loopback(), allowed }
+        Self {
+            loopback: announced.is_loopback(),
+            allowed,
+        }
     }
 
     /// Whether that address may be used.
@@ -149,9 +152,16 @@ impl FromStr for Network {
         let wrong = || NotANetwork(text.chars().take(64).collect());
         let (ip, prefix) = text.split_once('/').unwrap_or((text, "32"));
         let ip: Ipv4Addr = ip.parse().map_err(|_| wrong())?;
-        let prefix: u32 = prefix.parse().ok().filter(|prefix| *prefix <= 32).ok_or_else(wrong)?;
+        let prefix: u32 = prefix
+            .parse()
+            .ok()
+            .filter(|prefix| *prefix <= 32)
+            .ok_or_else(wrong)?;
         let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-        Ok(Self { first: u32::from(ip) & mask, mask })
+        Ok(Self {
+            first: u32::from(ip) & mask,
+            mask,
+        })
     }
 }
 
@@ -180,14 +190,27 @@ mod tests {
             ("203.0.113.7", Why::Documentation),
             ("240.0.0.1", Why::Reserved),
         ] {
-            assert_eq!(policy.check(ip(address), 5060).unwrap_err().why, why, "{address}");
+            assert_eq!(
+                policy.check(ip(address), 5060).unwrap_err().why,
+                why,
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn ordinary_and_private_addresses_are_allowed() {
-        for address in ["8.8.8.8", "10.27.95.174", "192.168.1.102", "172.16.0.1", "223.255.255.1"] {
-            assert!(Policy::default().check(ip(address), 8348).is_ok(), "{address}");
+        for address in [
+            "8.8.8.8",
+            "10.27.95.174",
+            "192.168.1.102",
+            "172.16.0.1",
+            "223.255.255.1",
+        ] {
+            assert!(
+                Policy::default().check(ip(address), 8348).is_ok(),
+                "{address}"
+            );
         }
     }
 
@@ -199,8 +222,16 @@ mod tests {
 
     #[test]
     fn whoever_announces_loopback_reaches_loopback() {
-        assert!(Policy::new(ip("127.0.0.1"), vec![]).check(ip("127.0.0.1"), 9).is_ok());
-        assert!(Policy::new(ip("192.168.0.2"), vec![]).check(ip("127.0.0.1"), 9).is_err());
+        assert!(
+            Policy::new(ip("127.0.0.1"), vec![])
+                .check(ip("127.0.0.1"), 9)
+                .is_ok()
+        );
+        assert!(
+            Policy::new(ip("192.168.0.2"), vec![])
+                .check(ip("127.0.0.1"), 9)
+                .is_err()
+        );
     }
 
     #[test]
@@ -212,7 +243,16 @@ mod tests {
 
     #[test]
     fn networks_are_strict_dotted_quads_with_a_prefix() {
-        for text in ["", "1.2.3", "1.2.3.4/33", "0x7f.1", "01.2.3.4", "::1", "1.2.3.4/", "a"] {
+        for text in [
+            "",
+            "1.2.3",
+            "1.2.3.4/33",
+            "0x7f.1",
+            "01.2.3.4",
+            "::1",
+            "1.2.3.4/",
+            "a",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
         assert_eq!(

@@ -102,7 +102,10 @@ pub async fn free_port(ip: Ipv4Addr) -> io::Result<u16> {
         let (even, _odd) = rtp_pair(ip).await?;
         let port = even.local_addr()?.port();
         let next = SocketAddr::from((ip, port + 1));
-        let both = (TcpListener::bind((ip, port)).await, TcpListener::bind(next).await);
+        let both = (
+            TcpListener::bind((ip, port)).await,
+            TcpListener::bind(next).await,
+        );
         if let (Ok(_), Ok(_)) = both {
             return Ok(port);
         }
