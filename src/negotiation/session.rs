@@ -301,7 +301,8 @@ impl Session {
             }
             (S::Connected | S::Running, _, E::Tell(data)) => self.tell(data, desk),
             (_, _, E::Tell(data)) => {
-                if self.held.len() < desk.settings.limits.contexts {
+                // One more than may be sent: it ends the invitation when its turn comes.
+                if self.held.len() <= desk.settings.limits.contexts {
                     self.held.push(data.to_vec());
                 }
                 Step::Stay
