@@ -356,6 +356,20 @@ impl Call {
         self.state == State::Over && self.next_timeout().is_none()
     }
 
+    /// Whether something sent is still to be answered or confirmed.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        !self.pending.is_empty()
+            || self
+                .asked
+                .as_ref()
+                .is_some_and(|asked| asked.resend.is_some())
+            || self
+                .served
+                .as_ref()
+                .is_some_and(|served| served.resend.is_some())
+    }
+
     /// Whether `message` is part of this call.
     #[must_use]
     pub fn owns(&self, message: &Message) -> bool {

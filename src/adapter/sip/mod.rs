@@ -1,0 +1,4 @@
+//! The SIP front.
+
+mod front;
+pub use front::Caller;
