@@ -63,8 +63,10 @@ pub(super) struct Setup {
     pub own: SocketAddrV4,
     /// Where we listen for the agent.
     pub inside: SocketAddrV4,
-    /// The peer's addresses that policy allows, best first.
+    /// The peer's addresses that policy allows, best first: where to call it.
     pub candidates: Vec<SocketAddrV4>,
+    /// The peer's hosts that policy allows: where media may go.
+    pub hosts: Vec<Ipv4Addr>,
     /// Our RTP port on the peer's side.
     pub peer_rtp: u16,
     /// Our RTP port on the agent's side.
@@ -1027,13 +1029,12 @@ impl Front {
     /// policy has allowed); otherwise where its messages come from. A description cannot point us
     /// at a third machine.
     fn peer_media_ip(&self, written: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-        let known = |ip: Ipv4Addr| self.setup.candidates.iter().any(|c| *c.ip() == ip);
-        if let Some(ip) = written.filter(|ip| known(*ip)) {
+        if let Some(ip) = written.filter(|ip| self.setup.hosts.contains(ip)) {
             return Some(ip);
         }
         match self.peer.as_ref().map(|leg| leg.there) {
             Some(Hop::Udp(at)) => Some(*at.ip()),
-            _ => self.setup.candidates.first().map(|c| *c.ip()),
+            _ => self.setup.hosts.first().copied(),
         }
     }
 

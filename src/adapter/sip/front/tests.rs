@@ -17,6 +17,7 @@ fn setup(role: Role, seed: u8) -> Setup {
         own: OWN,
         inside: INSIDE,
         candidates: vec![PEER],
+        hosts: vec![*PEER.ip()],
         peer_rtp: 30000,
         agent_rtp: 31000,
         video: None,
@@ -427,6 +428,7 @@ fn after_the_delay_we_call_on_udp_then_tcp_then_the_next_address_then_wait() {
     let mut setup = setup(Role::Invitee, 0);
     let second = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 5), 9315);
     setup.candidates.push(second);
+    setup.hosts.push(*second.ip());
     let mut front = front(setup);
     let mut seen = Vec::new();
     while let Some(at) = front.next_timeout().filter(|_| !front.is_finished()) {
