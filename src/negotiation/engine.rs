@@ -29,6 +29,8 @@ pub struct Limits {
     pub pending: usize,
     /// Unanswered questions from one peer at once.
     pub pending_per_peer: usize,
+    /// Unanswered questions from one peer about one application at once.
+    pub pending_per_application: usize,
     /// Questions from one peer per minute.
     pub offers_per_minute: u32,
     /// Context messages we send per invitation (PROTOCOL.md 1.4).
@@ -43,6 +45,7 @@ impl Default for Limits {
             sessions: 256,
             pending: 64,
             pending_per_peer: 8,
+            pending_per_application: 1,
             offers_per_minute: 20,
             contexts: 5,
             remembered: 256,
@@ -316,7 +319,7 @@ impl Engine {
             None => return Disposition::NotOurs,
             Some(_) if message.dialect() == MessageDialect::Unknown => Some(CancelCode::Fail),
             Some(Treatment::RefuseNotInstalled) => Some(CancelCode::RejectNotInstalled),
-            Some(Treatment::Negotiate(_)) if self.is_too_much(&key.peer, now) => {
+            Some(Treatment::Negotiate(wanted)) if self.is_too_much(&key.peer, wanted, now) => {
                 Some(CancelCode::Reject)
             }
             Some(Treatment::Negotiate(_)) => None,
@@ -334,20 +337,22 @@ impl Engine {
     }
 
     /// Whether one more question would be one too many.
-    fn is_too_much(&mut self, peer: &str, now: Now) -> bool {
+    fn is_too_much(&mut self, peer: &str, application: &Application, now: Now) -> bool {
         let limits = &self.settings.limits;
-        let waiting =
-            |session: &&Session| session.role == Role::Invitee && session.state() == State::Offered;
-        let pending = self.sessions.values().filter(waiting).count();
-        let of_peer = self
-            .sessions
-            .values()
-            .filter(waiting)
-            .filter(|one| one.peer_key == peer)
-            .count();
+        let (mut pending, mut of_peer, mut the_same) = (0, 0, 0);
+        for session in self.sessions.values() {
+            if session.role == Role::Invitee && session.state() == State::Offered {
+                pending += 1;
+                if session.peer_key == peer {
+                    of_peer += 1;
+                    the_same += usize::from(session.application.id == application.id);
+                }
+            }
+        }
         self.sessions.len() >= limits.sessions
             || pending >= limits.pending
             || of_peer >= limits.pending_per_peer
+            || the_same >= limits.pending_per_application
             || !self.pace.allows(peer, limits.offers_per_minute, now)
     }
 

@@ -37,6 +37,9 @@
 //!   lost stays Running until its program ends; in every other case both agree.
 //!   `tests/negotiation/pair.rs` shows both.
 //! * At most [`Limits::sessions`] invitations are held, and a bounded memory of ended ones.
+//!
+//! Not guaranteed: that opaque context data arrives complete, once and in order on a line that loses,
+//! doubles or reorders. It is told as it comes; a switchboard does none of the three.
 
 mod application;
 mod compose;
@@ -209,8 +212,8 @@ pub enum Input<'a> {
     /// most [`Limits::contexts`] messages of 300 characters per invitation (PROTOCOL.md 1.4),
     /// anything beyond ends it.
     SendContext(InvitationId, Vec<u8>),
-    /// The last switchboard with `peer` is gone (BYE, connection lost). Another may open: what is
-    /// not connected yet has [`Timers::carrier_grace`] to hear from the peer again.
+    /// The last switchboard with `peer` is gone (BYE, connection lost). Another may open: what
+    /// waits for the peer has [`Timers::carrier_grace`] to hear from it again.
     CarrierLost {
         /// Handle of the peer.
         peer: &'a str,

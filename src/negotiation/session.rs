@@ -301,7 +301,8 @@ impl Session {
             }
             (S::Connected | S::Running, _, E::Tell(data)) => self.tell(data, desk),
             (_, _, E::Tell(data)) => {
-                if self.held.len() < desk.settings.limits.contexts {
+                // One more than may be sent: it ends the invitation when its turn comes.
+                if self.held.len() <= desk.settings.limits.contexts {
                     self.held.push(data.to_vec());
                 }
                 Step::Stay
@@ -356,6 +357,12 @@ impl Session {
                 EndReason::CarrierLost,
                 Farewell::Say(CancelCode::OutbandCancel),
             ),
+            // What we have yet to send opens another switchboard; only who waits for the peer
+            // may wait in vain.
+            (S::Offered, Invitee, E::CarrierLost) | (S::Preparing, _, E::CarrierLost) => {
+                self.alarms.set(Alarm::KeepAlive, None);
+                Step::Stay
+            }
             (_, _, E::CarrierLost) => self.wait_for_carrier(desk),
             (state, role, E::Undelivered) => {
                 if self.retry_later(desk) || state == S::Running {
@@ -663,6 +670,8 @@ impl Session {
         });
         self.tries_left = desk.timers().retries;
         self.alarms.set(Alarm::Retry, None);
+        // It goes through another switchboard if the last one is gone.
+        self.alarms.set(Alarm::Grace, None);
     }
 
     /// Sends our INVITE; fails with a text for people.

@@ -11,12 +11,12 @@ use msn_handoff::{
     },
 };
 
-pub const PEER: &str = "bob@example.com";
-pub const OURS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-pub const SESSION: &str = "{C4E9035F-CCEB-40F0-8F17-135FB734073B}";
-pub const WHITEBOARD_SESSION: &str = "{11112222-3333-4444-5555-666677778888}";
+pub(crate) const PEER: &str = "bob@example.com";
+pub(crate) const OURS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+pub(crate) const SESSION: &str = "{C4E9035F-CCEB-40F0-8F17-135FB734073B}";
+pub(crate) const WHITEBOARD_SESSION: &str = "{11112222-3333-4444-5555-666677778888}";
 
-pub fn seconds(number: u64) -> Duration {
+pub(crate) fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
@@ -24,12 +24,12 @@ fn guid(text: &str) -> Guid {
     text.parse().unwrap()
 }
 
-pub fn netmeeting() -> Arc<Application> {
+pub(crate) fn netmeeting() -> Arc<Application> {
     let guid = guid("{44BBA842-CC51-11CF-AAFA-00AA00B6015C}");
     Arc::new(Application::new("netmeeting", guid, "NetMeeting"))
 }
 
-pub fn voice() -> Arc<Application> {
+pub(crate) fn voice() -> Arc<Application> {
     let guid = guid("{02D3C01F-BF30-4825-A83A-DE7AF41648AA}");
     Arc::new(
         Application::new("voice", guid, "an audio conversation")
@@ -38,7 +38,7 @@ pub fn voice() -> Arc<Application> {
     )
 }
 
-pub fn whiteboard() -> Arc<Application> {
+pub(crate) fn whiteboard() -> Arc<Application> {
     let guid = guid("{1DF57D09-637A-4ca5-91B9-2C3EDAAF62FE}");
     Arc::new(
         Application::new("whiteboard", guid, "Whiteboard")
@@ -48,7 +48,7 @@ pub fn whiteboard() -> Arc<Application> {
     )
 }
 
-pub fn remote_assistance() -> Arc<Application> {
+pub(crate) fn remote_assistance() -> Arc<Application> {
     let guid = guid("{56b994a7-380f-410b-9985-c809d78c1bdc}");
     Arc::new(
         Application::new("remote-assistance", guid, "Remote Assistance")
@@ -57,14 +57,14 @@ pub fn remote_assistance() -> Arc<Application> {
     )
 }
 
-pub fn game() -> Arc<Application> {
+pub(crate) fn game() -> Arc<Application> {
     let guid = guid("{8DAE4336-2B71-11D4-9A6C-006067325E47}");
     Arc::new(
         Application::new("baldurs-gate-2", guid, "Baulder's Gate2").with_dialect(Dialect::Legacy),
     )
 }
 
-pub fn every_application() -> Vec<Arc<Application>> {
+pub(crate) fn every_application() -> Vec<Arc<Application>> {
     vec![
         netmeeting(),
         voice(),
@@ -75,13 +75,13 @@ pub fn every_application() -> Vec<Arc<Application>> {
 }
 
 /// A sample of PROTOCOL.md section 13.
-pub fn vector(name: &str) -> Vec<u8> {
+pub(crate) fn vector(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/");
     std::fs::read(format!("{folder}{name}.msg")).unwrap()
 }
 
 /// A payload with these body lines and a blank one.
-pub fn payload(lines: &[&str]) -> Vec<u8> {
+pub(crate) fn payload(lines: &[&str]) -> Vec<u8> {
     let mut text = String::from(
         "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n",
     );
@@ -94,7 +94,7 @@ pub fn payload(lines: &[&str]) -> Vec<u8> {
 }
 
 /// A sample with one line replaced or, with an empty `by`, removed.
-pub fn changed(name: &str, line_start: &str, by: &str) -> Vec<u8> {
+pub(crate) fn changed(name: &str, line_start: &str, by: &str) -> Vec<u8> {
     let text = String::from_utf8(vector(name)).unwrap();
     assert!(text.contains(line_start), "{name} has no {line_start}");
     let mut changed = String::new();
@@ -109,7 +109,7 @@ pub fn changed(name: &str, line_start: &str, by: &str) -> Vec<u8> {
     changed.into_bytes()
 }
 
-pub fn invite(application: &Application, cookie: &str) -> Vec<u8> {
+pub(crate) fn invite(application: &Application, cookie: &str) -> Vec<u8> {
     let guid = format!("Application-GUID: {}", application.guids[0].as_written());
     let cookie = format!("Invitation-Cookie: {cookie}");
     payload(&[
@@ -122,7 +122,7 @@ pub fn invite(application: &Application, cookie: &str) -> Vec<u8> {
     ])
 }
 
-pub fn accept(cookie: &str) -> Vec<u8> {
+pub(crate) fn accept(cookie: &str) -> Vec<u8> {
     let cookie = format!("Invitation-Cookie: {cookie}");
     payload(&[
         "Invitation-Command: ACCEPT",
@@ -133,13 +133,13 @@ pub fn accept(cookie: &str) -> Vec<u8> {
     ])
 }
 
-pub fn cancel(cookie: &str, code: &str) -> Vec<u8> {
+pub(crate) fn cancel(cookie: &str, code: &str) -> Vec<u8> {
     let cookie = format!("Invitation-Cookie: {cookie}");
     let code = format!("Cancel-Code: {code}");
     payload(&["Invitation-Command: CANCEL", &cookie, &code])
 }
 
-pub fn context(cookie: &str, data: &str) -> Vec<u8> {
+pub(crate) fn context(cookie: &str, data: &str) -> Vec<u8> {
     let cookie = format!("Invitation-Cookie: {cookie}");
     let data = format!("Context-Data: {data}");
     payload(&["Invitation-Command: CONTEXT", &cookie, &data])
@@ -147,25 +147,25 @@ pub fn context(cookie: &str, data: &str) -> Vec<u8> {
 
 /// What came of one input.
 #[derive(Debug)]
-pub struct Outcome {
-    pub disposition: Option<Disposition>,
-    pub out: Vec<Output>,
+pub(crate) struct Outcome {
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) out: Vec<Output>,
 }
 
 impl Outcome {
     /// Each output as a short line.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.out.iter().map(line).collect()
     }
 
     /// The only payload sent.
-    pub fn sent(&self) -> &[u8] {
+    pub(crate) fn sent(&self) -> &[u8] {
         let sent = self.all_sent();
         assert_eq!(sent.len(), 1, "{:?}", self.lines());
         sent[0]
     }
 
-    pub fn all_sent(&self) -> Vec<&[u8]> {
+    pub(crate) fn all_sent(&self) -> Vec<&[u8]> {
         self.out
             .iter()
             .filter_map(|output| match output {
@@ -176,26 +176,26 @@ impl Outcome {
     }
 
     /// The only payload sent, as text.
-    pub fn sent_text(&self) -> String {
+    pub(crate) fn sent_text(&self) -> String {
         String::from_utf8(self.sent().to_vec()).unwrap()
     }
 
-    pub fn end(&self) -> Option<&EndReason> {
+    pub(crate) fn end(&self) -> Option<&EndReason> {
         self.out.iter().find_map(|output| match output {
             Output::Ended { reason, .. } => Some(reason),
             _ => None,
         })
     }
 
-    pub fn is_taken(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         self.disposition == Some(Disposition::Taken)
     }
 
-    pub fn is_taken_silently(&self) -> bool {
+    pub(crate) fn is_taken_silently(&self) -> bool {
         self.is_taken() && self.out.is_empty()
     }
 
-    pub fn is_passed_on(&self) -> bool {
+    pub(crate) fn is_passed_on(&self) -> bool {
         self.disposition == Some(Disposition::NotOurs) && self.out.is_empty()
     }
 }
@@ -247,22 +247,23 @@ fn line(output: &Output) -> String {
 }
 
 /// One engine and its clock.
-pub struct Bench {
-    pub engine: Engine,
-    pub now: Now,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) now: Now,
     applications: Vec<Arc<Application>>,
     not_installed: bool,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut settings = Settings::default();
         // Keep-alives would stand in every list; they have their own test.
         settings.timers.keep_alive = None;
+        settings.timers.carrier_grace = seconds(40);
         Self::with(settings)
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         Self {
             engine: Engine::new(settings, InvitationId(1)),
             now: seconds(1_000),
@@ -272,22 +273,22 @@ impl Bench {
     }
 
     /// From here on no program of ours is installed.
-    pub fn without_programs(mut self) -> Self {
+    pub(crate) fn without_programs(mut self) -> Self {
         self.not_installed = true;
         self
     }
 
-    pub fn push(&mut self, input: Input<'_>) -> Outcome {
+    pub(crate) fn push(&mut self, input: Input<'_>) -> Outcome {
         let mut out = Vec::new();
         let disposition = Some(self.engine.handle(input, self.now, &mut out));
         Outcome { disposition, out }
     }
 
-    pub fn receive(&mut self, payload: &[u8]) -> Outcome {
+    pub(crate) fn receive(&mut self, payload: &[u8]) -> Outcome {
         self.receive_from(PEER, payload)
     }
 
-    pub fn receive_from(&mut self, peer: &str, payload: &[u8]) -> Outcome {
+    pub(crate) fn receive_from(&mut self, peer: &str, payload: &[u8]) -> Outcome {
         let message = Message::read(payload).unwrap();
         let guid = message.application_guid();
         let known = self
@@ -306,7 +307,12 @@ impl Bench {
     }
 
     /// We invite; what came of it.
-    pub fn invite(&mut self, application: Arc<Application>, cookie: u32, session: &str) -> Outcome {
+    pub(crate) fn invite(
+        &mut self,
+        application: Arc<Application>,
+        cookie: u32,
+        session: &str,
+    ) -> Outcome {
         self.push(Input::Invite {
             application,
             peer: PEER.to_owned(),
@@ -317,12 +323,12 @@ impl Bench {
         })
     }
 
-    pub fn ready(&mut self, id: u64, port: Option<u16>) -> Outcome {
+    pub(crate) fn ready(&mut self, id: u64, port: Option<u16>) -> Outcome {
         self.push(Input::Ready(InvitationId(id), Announced::new(OURS, port)))
     }
 
     /// Lets time pass and everything ring that is due in it.
-    pub fn pass(&mut self, time: Duration) -> Outcome {
+    pub(crate) fn pass(&mut self, time: Duration) -> Outcome {
         let until = self.now + time;
         let mut out = Vec::new();
         while let Some(at) = self.engine.next_timeout().filter(|&at| at <= until) {
@@ -336,7 +342,7 @@ impl Bench {
         }
     }
 
-    pub fn state(&self, id: u64) -> Option<State> {
+    pub(crate) fn state(&self, id: u64) -> Option<State> {
         self.engine
             .sessions()
             .find(|one| one.id == InvitationId(id))
@@ -344,13 +350,13 @@ impl Bench {
     }
 
     /// Invited by the peer to `application` with cookie 7, and brought to `state`. Its id is 1.
-    pub fn invitee(application: &Arc<Application>, state: State) -> Self {
+    pub(crate) fn invitee(application: &Arc<Application>, state: State) -> Self {
         let mut bench = Self::new();
-        bench.to_invitee(application, state);
+        bench.bring_invitee(application, state);
         bench
     }
 
-    fn to_invitee(&mut self, application: &Arc<Application>, state: State) {
+    fn bring_invitee(&mut self, application: &Arc<Application>, state: State) {
         self.receive(&invite(application, "7"));
         if state == State::Offered {
             return;
@@ -374,13 +380,13 @@ impl Bench {
     }
 
     /// We invited the peer to `application` with cookie 7, brought to `state`. Its id is 1.
-    pub fn inviter(application: &Arc<Application>, state: State) -> Self {
+    pub(crate) fn inviter(application: &Arc<Application>, state: State) -> Self {
         let mut bench = Self::new();
-        bench.to_inviter(application, state);
+        bench.bring_inviter(application, state);
         bench
     }
 
-    fn to_inviter(&mut self, application: &Arc<Application>, state: State) {
+    fn bring_inviter(&mut self, application: &Arc<Application>, state: State) {
         self.invite(Arc::clone(application), 7, WHITEBOARD_SESSION);
         if state == State::Offered {
             return;

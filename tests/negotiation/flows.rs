@@ -239,6 +239,21 @@ fn context_data_told_too_early_waits_for_the_handshake() {
 }
 
 #[test]
+fn too_much_context_data_told_too_early_ends_it_when_its_turn_comes() {
+    let mut bench = Bench::inviter(&remote_assistance(), State::Preparing);
+    for _ in 0..20 {
+        assert!(
+            bench
+                .push(Input::SendContext(ID, b"part".to_vec()))
+                .is_taken_silently()
+        );
+    }
+    let outcome = bench.ready(1, None);
+    assert_eq!(outcome.all_sent().len(), 1 + 5 + 1);
+    assert!(matches!(outcome.end(), Some(EndReason::Failed(_))));
+}
+
+#[test]
 fn a_line_break_in_context_data_is_not_sent() {
     let mut bench = Bench::inviter(&remote_assistance(), State::Connected);
     let data = b"x\r\nIP-Address: 192.0.2.66".to_vec();

@@ -23,7 +23,10 @@ fn offered(bench: &Bench) -> usize {
 
 #[test]
 fn a_ninth_question_of_one_peer_is_rejected_without_asking() {
-    let mut bench = Bench::new();
+    let mut bench = with(Limits {
+        pending_per_application: 9,
+        ..Limits::default()
+    });
     for cookie in 1..=8 {
         bench.receive(&invite(&netmeeting(), &cookie.to_string()));
     }
@@ -40,6 +43,25 @@ fn a_ninth_question_of_one_peer_is_rejected_without_asking() {
     bench.push(Input::Accept(InvitationId(1)));
     let tenth = bench.receive(&invite(&netmeeting(), "10"));
     assert_eq!(tenth.lines(), ["offered netmeeting"]);
+}
+
+#[test]
+fn a_second_question_about_the_same_is_rejected_while_the_first_is_open() {
+    let mut bench = Bench::new();
+    bench.receive(&invite(&netmeeting(), "1"));
+    assert_eq!(
+        bench.receive(&invite(&netmeeting(), "2")).lines(),
+        ["CANCEL REJECT"]
+    );
+    assert_eq!(
+        bench.receive(&invite(&voice(), "3")).lines(),
+        ["offered voice"]
+    );
+    bench.receive(&cancel("1", "TIMEOUT"));
+    assert_eq!(
+        bench.receive(&invite(&netmeeting(), "4")).lines(),
+        ["offered netmeeting"]
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use msn_handoff::{
-    invitation::{CancelCode, Message},
+    invitation::{CancelCode, Command, Message},
     negotiation::{
         AddressForm, Announced, Announcement, Application, Engine, FailureKind, Input,
         InvitationId, Now, Output, Settings, State, Treatment,
@@ -290,7 +290,7 @@ impl World {
 
     fn arrive(&mut self, side: usize, payload: &[u8]) {
         let message = Message::read(payload).unwrap();
-        let is_cancel = payload.windows(14).any(|part| part == b"Command: CANCE");
+        let is_cancel = message.command() == Command::Cancel;
         let sent_before = self.sent;
         let application = Some(Treatment::Negotiate(Arc::clone(&self.application)));
         let peer = HANDLES[1 - side];

@@ -290,22 +290,39 @@ fn another_cancel_only_tells_what_runs_where_the_policy_says_so() {
 }
 
 #[test]
-fn a_lost_switchboard_ends_what_is_not_connected_after_a_grace() {
-    for state in [State::Offered, State::Accepted] {
-        let mut bench = Bench::invitee(&netmeeting(), state);
+fn a_lost_switchboard_ends_what_waits_for_the_peer_after_a_grace() {
+    for mut bench in [
+        Bench::inviter(&netmeeting(), State::Offered),
+        Bench::inviter(&whiteboard(), State::AwaitingContext),
+        Bench::invitee(&netmeeting(), State::Accepted),
+    ] {
+        // Shorter than any other timer of these states.
         bench.pass(seconds(10));
         assert!(bench.push(Input::CarrierLost { peer: PEER }).out.is_empty());
         bench.pass(seconds(30));
         // A second loss does not prolong it.
         bench.push(Input::CarrierLost { peer: PEER });
-        let rest = bench.pass(seconds(30));
-        let expected = match state {
-            // Its own timer is shorter than the grace.
-            State::Accepted => EndReason::TimedOut(Waiting::SecondAccept),
-            _ => EndReason::CarrierLost,
-        };
-        assert_eq!(rest.end(), Some(&expected), "{state:?}");
+        let end = bench.pass(seconds(10));
+        assert_eq!(end.lines(), ["CANCEL OUTBANDCANCEL", "ended CarrierLost"]);
     }
+}
+
+#[test]
+fn a_lost_switchboard_does_not_end_what_waits_for_us() {
+    let mut bench = Bench::invitee(&netmeeting(), State::Offered);
+    bench.pass(seconds(60));
+    bench.push(Input::CarrierLost { peer: PEER });
+    assert!(bench.pass(seconds(200)).out.is_empty());
+    assert_eq!(bench.push(Input::Accept(ID)).lines(), ["prepare accept"]);
+    bench.push(Input::CarrierLost { peer: PEER });
+    bench.pass(seconds(9));
+    // The answer goes through another switchboard, and gets its whole time.
+    assert_eq!(bench.ready(1, None).lines(), ["ACCEPT"]);
+    assert!(bench.pass(seconds(59)).out.is_empty());
+    assert_eq!(
+        bench.receive(&accept("7")).lines(),
+        ["connected 198.51.100.20"]
+    );
 }
 
 #[test]
@@ -313,7 +330,7 @@ fn a_lost_switchboard_is_forgiven_when_the_peer_is_heard_in_another() {
     let mut bench = Bench::inviter(&netmeeting(), State::Offered);
     bench.pass(seconds(10));
     bench.push(Input::CarrierLost { peer: PEER });
-    bench.pass(seconds(50));
+    bench.pass(seconds(39));
     assert_eq!(bench.receive(&accept("7")).lines(), ["prepare accept"]);
     assert_eq!(
         bench.ready(1, None).lines(),
@@ -384,6 +401,22 @@ fn an_undelivered_message_is_sent_again_twice_and_then_it_ends() {
         bench.push(Input::Undelivered(ID)).lines(),
         ["ended CarrierLost"]
     );
+}
+
+#[test]
+fn an_accept_that_may_have_arrived_at_an_earlier_try_ends_with_a_cancel() {
+    for (mut bench, last) in [
+        (Bench::invitee(&netmeeting(), State::Accepted), "ACCEPT"),
+        (Bench::inviter(&netmeeting(), State::Connected), "ACCEPT"),
+        (Bench::invitee(&whiteboard(), State::Connected), "CONTEXT"),
+    ] {
+        for _ in 0..2 {
+            bench.push(Input::Undelivered(ID));
+            assert_eq!(bench.pass(seconds(5)).lines(), [last]);
+        }
+        let end = bench.push(Input::Undelivered(ID));
+        assert_eq!(end.lines(), ["CANCEL OUTBANDCANCEL", "ended CarrierLost"]);
+    }
 }
 
 #[test]
