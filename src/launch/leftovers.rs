@@ -206,7 +206,7 @@ mod tests {
             // Prints after the last exec of the process that stays.
             "sh -c 'echo up; sleep 71; :' & read forever"
         } else {
-            "echo up; exec sleep 71"
+            "echo up; read forever"
         };
         let mut program = start(&Plan {
             name: "stub".into(),
