@@ -1,1 +1,4 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The embedded default: a whole invitation, from the first command to the sound, on one machine.
+
+pub mod server;
+mod wire;

@@ -19,3 +19,6 @@ pub struct Candidate {
     /// Port, when the field or a sibling gave one.
     pub port: Option<u16>,
 }
+
+/// Longest payload a switchboard takes (PROTOCOL.md 1.4).
+pub const MAX_PAYLOAD: usize = 1664;
