@@ -1,4 +1,5 @@
 //! The embedded default: a whole invitation, from the first command to the sound, on one machine.
 
+pub mod client;
 pub mod server;
 mod wire;

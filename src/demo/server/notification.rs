@@ -195,7 +195,11 @@ impl Notification {
                 self.say(&forms::syn(version, trid, stamps, &own_nick, &contacts));
             }
             "CHG" => self.change_status(frame, &handle),
-            "PNG" => self.say(if version >= 9 { "QNG 50\r\n" } else { "QNG\r\n" }),
+            "PNG" => self.say(if version >= 9 {
+                "QNG 50\r\n"
+            } else {
+                "QNG\r\n"
+            }),
             "QRY" => self.say(&format!("QRY {trid}\r\n")),
             "GCF" => {
                 let body = "<?xml version=\"1.0\" encoding=\"utf-8\" ?><config><shield><cli maj=\"7\" min=\"0\" minbld=\"0\" maxbld=\"9999\" deny=\" \" /></shield><block></block></config>";
