@@ -1,5 +1,6 @@
 //! The embedded default: a whole invitation, from the first command to the sound, on one machine.
 
 pub mod client;
+pub mod ladder;
 pub mod server;
 mod wire;
