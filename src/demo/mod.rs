@@ -3,4 +3,6 @@
 pub mod client;
 pub mod ladder;
 pub mod server;
+mod story;
+pub mod tone;
 mod wire;
