@@ -1,6 +1,10 @@
 //! A client nobody here wrote, `msnp11-sdk`, uses the server and then the proxy as anybody's client
 //! would: it logs in, chats both ways, and sees none of the invitation traffic.
 
+mod support {
+    pub(crate) mod recorder;
+}
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -9,12 +13,13 @@ use std::{
 
 use msn_handoff::{
     demo::{
-        client::{Client, ClientEvent, ClientSettings},
+        client::{Client, ClientEvent, ClientSettings, Letter},
         server::{Server, ServerSettings},
     },
     endpoint::socket,
 };
 use msnp11_sdk::{Event, MsnpStatus, PlainText, Switchboard};
+use support::recorder::Recorder;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
@@ -22,6 +27,9 @@ use tokio::{
 
 const SDK: &str = "sdk@example.com";
 const BOB: &str = "bob@example.com";
+const INVITE: &[u8] = include_bytes!("vectors/V1.msg");
+/// In every invitation message, and in nothing else here.
+const MARK: &[u8] = b"text/x-msmsgsinvite";
 
 /// Ends a test that waits for what never comes; no assertion depends on its length.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -160,15 +168,17 @@ async fn server(redirect: bool) -> Server {
     .unwrap()
 }
 
-/// The whole story at `door`, which is the server or a proxy before it.
-async fn chats_both_ways(server: &Server, door: SocketAddr) {
+/// The whole story at `door`, which is the server or a proxy before it. Bob also sends an
+/// invitation in each conversation. Gives what the client's sockets received.
+async fn chats_both_ways(server: &Server, door: SocketAddr) -> Vec<u8> {
+    let recorder = Recorder::start(door).await;
     let (bob, mut bob_events) = Client::login(ClientSettings {
         version: 11,
         ..ClientSettings::new(server.ns_addr(), BOB)
     })
     .await
     .unwrap();
-    let mut sdk = Sdk::log_in(door).await;
+    let mut sdk = Sdk::log_in(recorder.addr()).await;
 
     // The SDK calls.
     let opened = within("the conversation", sdk.client.create_session(BOB))
@@ -190,6 +200,7 @@ async fn chats_both_ways(server: &Server, door: SocketAddr) {
     .await
     .unwrap();
     assert_eq!(bob_heard(&mut bob_events).await, "hello from the SDK");
+    bob.send_payload(SDK, Letter::N, INVITE).await.unwrap();
     bob.send_text(SDK, "hello \u{e9}").await.unwrap();
     assert_eq!(heard(&mut opened_events).await, "hello \u{e9}");
     within("its end", opened.disconnect()).await.unwrap();
@@ -201,6 +212,7 @@ async fn chats_both_ways(server: &Server, door: SocketAddr) {
     }
 
     // The SDK is called.
+    bob.send_payload(SDK, Letter::N, INVITE).await.unwrap();
     bob.send_text(SDK, "me again").await.unwrap();
     let answered = sdk.answered().await;
     let mut answered_events = listen(&answered);
@@ -212,16 +224,29 @@ async fn chats_both_ways(server: &Server, door: SocketAddr) {
 
     sdk.client.disconnect().await.unwrap();
     bob.sign_out().await;
+    recorder.received()
 }
 
+fn times(mark: &[u8], bytes: &[u8]) -> usize {
+    bytes
+        .windows(mark.len())
+        .filter(|window| *window == mark)
+        .count()
+}
+
+/// Without a proxy the invitations do arrive: the recorder would see them.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_logs_in_and_chats_at_the_server_itself() {
+async fn at_the_server_itself_it_chats_and_is_sent_the_invitations() {
     let server = server(false).await;
-    chats_both_ways(&server, server.ns_addr()).await;
+    let received = chats_both_ways(&server, server.ns_addr()).await;
+    assert_eq!(times(MARK, &received), 2);
+    assert_eq!(times(b"me again", &received), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_follows_the_redirect_of_a_dispatch_server() {
     let server = server(true).await;
-    chats_both_ways(&server, server.ns_addr()).await;
+    let received = chats_both_ways(&server, server.ns_addr()).await;
+    assert_eq!(times(b" NS ", &received), 1);
+    assert_eq!(times(b"me again", &received), 1);
 }

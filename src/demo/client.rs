@@ -692,11 +692,10 @@ pub fn join(
         while let Some(event) = events.recv().await {
             match &event {
                 ClientEvent::Message { from, payload, .. }
-                    if media_type(payload).as_deref() == Some("text/x-msmsgsinvite") =>
+                    if media_type(payload).as_deref() == Some("text/x-msmsgsinvite")
+                        && hub.received(account, from, payload) == Verdict::Taken =>
                 {
-                    if hub.received(account, from, payload) == Verdict::Taken {
-                        continue;
-                    }
+                    continue;
                 }
                 ClientEvent::CarrierLost { peer } => hub.carrier_lost(account, peer),
                 ClientEvent::Undelivered { delivery, .. } => hub.undelivered(account, *delivery),
