@@ -26,6 +26,7 @@ use super::wire::{Frame, FrameReader, Side, bare};
 use crate::{
     dispatcher::{AccountId, Carrier, Delivery, Invitations, Verdict},
     endpoint::socket,
+    invitation::is_invitation,
 };
 
 /// How long a reply of the server, or a contact that was called, is waited for.
@@ -692,7 +693,7 @@ pub fn join(
         while let Some(event) = events.recv().await {
             match &event {
                 ClientEvent::Message { from, payload, .. }
-                    if media_type(payload).as_deref() == Some("text/x-msmsgsinvite")
+                    if is_invitation(payload)
                         && hub.received(account, from, payload) == Verdict::Taken =>
                 {
                     continue;

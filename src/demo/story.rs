@@ -1,14 +1,17 @@
 //! What the demo saw, as steps of its [`super::ladder`]: commands the server relayed, lines in the
 //! user's chat window, and what the dispatcher says about the call. Pure.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     client::ClientEvent,
     ladder::{Party, Sort, Step},
     server::{Kind, Side, Tapped},
 };
-use crate::event::{Event, What};
+use crate::{
+    event::{Event, What},
+    invitation::{Command, Message},
+};
 
 /// Who is who in the story.
 #[derive(Debug, Clone)]
@@ -112,22 +115,15 @@ fn message(payload: &[u8]) -> Option<String> {
     if header.contains("text/plain") {
         return Some(body.to_owned());
     }
-    if !header.contains("text/x-msmsgsinvite") {
-        return None;
-    }
-    let field = |wanted: &str| {
-        body.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            (name == wanted).then(|| value.trim())
-        })
-    };
-    let command = field("Invitation-Command")?;
+    let message = Message::read(payload).ok()?;
+    let command = message.command();
     let detail = match command {
-        "INVITE" => field("Application-Name"),
-        "ACCEPT" => field("IP-Address"),
-        "CANCEL" => field("Cancel-Code"),
-        _ => None,
+        Command::Invite => message.application_name().map(Cow::into_owned),
+        Command::Accept => message.text("IP-Address").map(Cow::into_owned),
+        Command::Cancel => message.cancel_code().map(|code| code.as_str().to_owned()),
+        Command::Context | Command::Other(_) => None,
     };
+    let command = command.as_str();
     Some(detail.map_or_else(
         || command.to_owned(),
         |detail| format!("{command} {detail}"),
