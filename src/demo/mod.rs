@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod ladder;
+mod play;
 pub mod server;
 mod story;
 pub mod tone;
