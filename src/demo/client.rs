@@ -4,28 +4,27 @@
 //! dispatcher can sit on it directly, without a proxy. It knows no passwords: it is for
 //! [`super::server`].
 
+mod line;
+mod login;
+
 use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpStream, tcp::OwnedWriteHalf},
-    sync::{mpsc, oneshot, watch},
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::wire::{Frame, FrameReader, Side, bare};
+use self::line::{Line, lock};
+use super::wire::{Frame, bare};
 use crate::{
     dispatcher::{AccountId, Carrier, Delivery, Invitations, Verdict},
-    endpoint::socket,
     invitation::is_invitation,
 };
 
@@ -278,7 +277,7 @@ impl Client {
         let mut left = REDIRECTS;
         let (notification, frames) = loop {
             let (line, frames) = Line::connect(server, &tasks, &cancel).await?;
-            match authenticate(&line, &settings).await? {
+            match login::authenticate(&line, &settings).await? {
                 None => break (line, frames),
                 Some(other) if left > 0 => {
                     line.closed.cancel();
@@ -309,7 +308,7 @@ impl Client {
         let inner = &client.0;
         inner.tasks.spawn(client.clone().watch_notification(frames));
         inner.tasks.spawn(client.clone().empty_outbox(queued));
-        if let Err(error) = client.go_online().await {
+        if let Err(error) = login::go_online(&inner.notification, &inner.settings).await {
             client.cut();
             return Err(error);
         }
@@ -320,38 +319,6 @@ impl Client {
     #[must_use]
     pub fn handle(&self) -> &str {
         &self.0.settings.handle
-    }
-
-    /// What comes between the login and being seen.
-    async fn go_online(&self) -> Result<(), ClientError> {
-        let Inner {
-            notification: line,
-            settings,
-            ..
-        } = &*self.0;
-        match settings.version {
-            0..=9 => {
-                line.ask("SYN", |trid| format!("SYN {trid} 0\r\n")).await?;
-            }
-            10..=12 => {
-                line.ask("SYN", |trid| format!("SYN {trid} 0 0\r\n"))
-                    .await?;
-            }
-            _ => {
-                let list = "<ml l=\"1\"></ml>";
-                line.ask("ADL", |trid| format!("ADL {trid} {}\r\n{list}", list.len()))
-                    .await?;
-            }
-        }
-        let caps = match settings.version {
-            0..=7 => "",
-            8..=15 => " 0",
-            _ => " 0:0",
-        };
-        let reply = line
-            .ask("CHG", |trid| format!("CHG {trid} NLN{caps}\r\n"))
-            .await?;
-        expect("CHG", &reply, reply.verb() == "CHG")
     }
 
     /// Opens a switchboard with `peer` and waits until `peer` is in it. An open one is used again.
@@ -425,7 +392,7 @@ impl Client {
     }
 
     fn boards(&self) -> MutexGuard<'_, Vec<Arc<Board>>> {
-        self.0.boards.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.boards)
     }
 
     fn happened(&self, event: ClientEvent) {
@@ -716,9 +683,7 @@ pub fn join(
 
 impl Board {
     fn deliveries(&self) -> MutexGuard<'_, HashMap<u32, Delivery>> {
-        self.deliveries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.deliveries)
     }
 }
 
@@ -754,590 +719,5 @@ fn message(trid: u32, letter: Letter, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The login up to `USR OK`; `Some` is a redirect.
-async fn authenticate(
-    line: &Line,
-    settings: &ClientSettings,
-) -> Result<Option<SocketAddr>, ClientError> {
-    let ClientSettings {
-        version, handle, ..
-    } = settings;
-    let reply = line
-        .ask("VER", |trid| format!("VER {trid} MSNP{version} CVR0\r\n"))
-        .await?;
-    expect("VER", &reply, reply.word(2) == format!("MSNP{version}"))?;
-    // The proof is of the right form and proves nothing: the server has no passwords.
-    let (scheme, proof) = match version {
-        0..=7 => ("MD5", "00000000000000000000000000000000"),
-        8..=14 => ("TWN", "t=demo&p="),
-        _ => ("SSO", "t=demo&p= AAAA"),
-    };
-    if scheme == "MD5" {
-        line.ask("INF", |trid| format!("INF {trid}\r\n")).await?;
-    } else {
-        line.ask("CVR", |trid| {
-            format!("CVR {trid} 0x0409 linux 1.0 i386 MSNHANDOFF 0.1 msmsgs {handle}\r\n")
-        })
-        .await?;
-    }
-    let reply = line
-        .ask("USR", |trid| format!("USR {trid} {scheme} I {handle}\r\n"))
-        .await?;
-    if reply.verb() == "XFR" && reply.word(2) == "NS" {
-        return address("XFR", reply.word(3)).map(Some);
-    }
-    expect("USR", &reply, reply.word(3) == "S")?;
-    let machine = match version {
-        0..=15 => "",
-        _ => " {00000000-0000-4000-8000-000000000001}",
-    };
-    let reply = line
-        .ask("USR", |trid| {
-            format!("USR {trid} {scheme} S {proof}{machine}\r\n")
-        })
-        .await?;
-    expect("USR", &reply, reply.word(2) == "OK")?;
-    Ok(None)
-}
-
-/// A connection: questions with their answers, and what comes unasked.
-struct Line {
-    queue: mpsc::UnboundedSender<Option<Vec<u8>>>,
-    pending: Arc<Mutex<HashMap<u32, oneshot::Sender<Frame>>>>,
-    next: AtomicU32,
-    closed: CancellationToken,
-}
-
-impl Line {
-    async fn connect(
-        addr: SocketAddr,
-        tasks: &TaskTracker,
-        cancel: &CancellationToken,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Frame>), ClientError> {
-        let failed = |source| ClientError::Connect { addr, source };
-        let stream: TcpStream = socket::tcp_connect(addr).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        let (reading, writing) = stream.into_split();
-        let (queue, queued) = mpsc::unbounded_channel();
-        let (unasked, frames) = mpsc::unbounded_channel();
-        let line = Self {
-            queue,
-            pending: Arc::default(),
-            next: AtomicU32::new(1),
-            closed: cancel.child_token(),
-        };
-        let closed = line.closed.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = closed.cancelled() => {}
-                () = write_all(writing, queued) => {}
-            }
-        });
-        let (closed, pending) = (line.closed.clone(), Arc::clone(&line.pending));
-        tasks.spawn(async move {
-            let mut reader = FrameReader::new(reading, Side::Server);
-            loop {
-                let next = tokio::select! {
-                    () = closed.cancelled() => break,
-                    next = reader.next() => next,
-                };
-                let Ok(Some(frame)) = next else { break };
-                let asked = answers(&frame).and_then(|trid| lock(&pending).remove(&trid));
-                match asked {
-                    // Both may have stopped listening; then it is of no interest.
-                    Some(asker) => drop(asker.send(frame)),
-                    None => drop(unasked.send(frame)),
-                }
-            }
-            closed.cancel();
-            lock(&pending).clear();
-        });
-        Ok((line, frames))
-    }
-
-    /// Sends a command and does not wait.
-    fn tell(&self, command: impl FnOnce(u32) -> Vec<u8>) {
-        let trid = self.next.fetch_add(1, Ordering::Relaxed);
-        let _ = self.queue.send(Some(command(trid)));
-    }
-
-    async fn ask(
-        &self,
-        verb: &'static str,
-        command: impl FnOnce(u32) -> String,
-    ) -> Result<Frame, ClientError> {
-        self.ask_bytes(verb, |trid| command(trid).into_bytes())
-            .await
-    }
-
-    /// Sends a command and waits for the reply with its number.
-    async fn ask_bytes(
-        &self,
-        verb: &'static str,
-        command: impl FnOnce(u32) -> Vec<u8>,
-    ) -> Result<Frame, ClientError> {
-        let trid = self.next.fetch_add(1, Ordering::Relaxed);
-        let (asker, answer) = oneshot::channel();
-        lock(&self.pending).insert(trid, asker);
-        let _ = self.queue.send(Some(command(trid)));
-        tokio::select! {
-            // An answer that came with the end of the connection counts.
-            biased;
-            answer = tokio::time::timeout(PATIENCE, answer) => match answer {
-                Ok(Ok(frame)) => Ok(frame),
-                Ok(Err(_)) => Err(ClientError::Closed),
-                Err(_) => Err(ClientError::Silence { verb }),
-            },
-            () = self.closed.cancelled() => Err(ClientError::Closed),
-        }
-    }
-
-    /// Says goodbye and closes after what is queued.
-    fn end(&self) {
-        let _ = self.queue.send(Some(b"OUT\r\n".to_vec()));
-        let _ = self.queue.send(None);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes until told to stop; then the other side sees the end and closes.
-async fn write_all(
-    mut writing: OwnedWriteHalf,
-    mut queued: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
-) {
-    while let Some(Some(bytes)) = queued.recv().await {
-        if writing.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
-    let _ = writing.shutdown().await;
-}
-
-/// The number of the command this answers, if it is an answer.
-fn answers(frame: &Frame) -> Option<u32> {
-    const UNASKED: &[&str] = &[
-        "RNG", "NLN", "FLN", "ILN", "MSG", "JOI", "BYE", "IRO", "OUT", "QNG", "UBX", "CHL", "NOT",
-    ];
-    if UNASKED.contains(&frame.verb()) {
-        return None;
-    }
-    frame.word(1).parse().ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::demo::server::{Server, ServerSettings};
-    use crate::negotiation::InvitationId;
-
-    const ANN: &str = "ann@example.com";
-    const BOB: &str = "bob@example.com";
-    const INVITE: &[u8] = include_bytes!("../../tests/vectors/V1.msg");
-
-    type Events = mpsc::UnboundedReceiver<ClientEvent>;
-
-    fn people() -> Vec<(String, String)> {
-        vec![
-            (ANN.into(), "Ann Example".into()),
-            (BOB.into(), "Bob".into()),
-        ]
-    }
-
-    async fn server(settings: ServerSettings) -> Server {
-        Server::start(ServerSettings {
-            people: people(),
-            ..settings
-        })
-        .await
-        .unwrap()
-    }
-
-    async fn log_in(server: &Server, handle: &str, version: u8) -> (Client, Events) {
-        let settings = ClientSettings {
-            version,
-            ..ClientSettings::new(server.ns_addr(), handle)
-        };
-        Client::login(settings).await.unwrap()
-    }
-
-    /// The next event `wanted` makes something of. Nothing here waits on a clock of its own: a
-    /// missing event ends the test by the limit.
-    async fn next<T>(events: &mut Events, wanted: impl Fn(&ClientEvent) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                let event = events.recv().await.expect("the client ended");
-                if let Some(found) = wanted(&event) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), search)
-            .await
-            .expect("the event never came")
-    }
-
-    #[tokio::test]
-    async fn every_version_logs_in_sees_presence_and_chats_both_ways() {
-        let server = server(ServerSettings::default()).await;
-        for version in 2..=18 {
-            let (bob, mut bob_events) = log_in(&server, BOB, 20 - version).await;
-            let (ann, mut ann_events) = log_in(&server, ANN, version).await;
-            let online = |who: &'static str| {
-                move |event: &ClientEvent| match event {
-                    ClientEvent::Online { handle, .. } if handle == who => Some(()),
-                    _ => None,
-                }
-            };
-            next(&mut ann_events, online(BOB)).await;
-            next(&mut bob_events, online(ANN)).await;
-
-            ann.send_text(BOB, "hello \u{e9}").await.unwrap();
-            let (text, nick) = next(&mut bob_events, |event| match event {
-                ClientEvent::Message { from, nick, .. } if from == ANN => {
-                    Some((event.text()?, nick.clone()))
-                }
-                _ => None,
-            })
-            .await;
-            assert_eq!(
-                (text.as_str(), nick.as_str()),
-                ("hello \u{e9}", "Ann%20Example"),
-                "MSNP{version}"
-            );
-            // The answer goes back through the same conversation.
-            bob.send_text(ANN, "hi").await.unwrap();
-            let text = next(&mut ann_events, ClientEvent::text).await;
-            assert_eq!(text, "hi", "MSNP{version}");
-            assert_eq!(server.sessions().len(), 1, "MSNP{version}");
-
-            ann.sign_out().await;
-            let gone = |event: &ClientEvent| match event {
-                ClientEvent::Offline { handle } if handle == ANN => Some(()),
-                _ => None,
-            };
-            next(&mut bob_events, gone).await;
-            bob.sign_out().await;
-            next(&mut bob_events, |event| {
-                (*event == ClientEvent::SignedOut).then_some(())
-            })
-            .await;
-            while !server.online().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        }
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_redirect_is_followed_in_the_form_of_each_version() {
-        let server = server(ServerSettings {
-            redirect: true,
-            ..ServerSettings::default()
-        })
-        .await;
-        for version in [2, 3, 7, 8, 12, 13, 15, 18] {
-            let (ann, _events) = log_in(&server, ANN, version).await;
-            assert_eq!(server.online(), [ANN], "MSNP{version}");
-            ann.sign_out().await;
-            while !server.online().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        }
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn the_highest_common_version_is_chosen_or_none() {
-        let server = server(ServerSettings {
-            versions: vec![8, 9],
-            ..ServerSettings::default()
-        })
-        .await;
-        let settings = ClientSettings::new(server.ns_addr(), ANN);
-        let Err(error) = Client::login(settings).await else {
-            panic!("MSNP12 was not on offer");
-        };
-        assert!(
-            matches!(&error, ClientError::Refused { verb: "VER", answer } if answer == "VER 1 0"),
-            "{error}"
-        );
-        let mut stream = socket::tcp_connect(server.ns_addr()).await.unwrap();
-        stream
-            .write_all(b"VER 1 MSNP18 MSNP8 MSNP9 MSNP7 CVR0\r\n")
-            .await
-            .unwrap();
-        let mut reader = FrameReader::new(stream, Side::Server);
-        let reply = reader.next().await.unwrap().unwrap();
-        assert_eq!(reply.bytes(), b"VER 1 MSNP9\r\n");
-    }
-
-    #[tokio::test]
-    async fn an_invitation_arrives_byte_for_byte_and_through_the_carrier() {
-        let server = server(ServerSettings::default()).await;
-        let (_bob, mut bob_events) = log_in(&server, BOB, 11).await;
-        let (ann, _ann_events) = log_in(&server, ANN, 15).await;
-        let delivery = Delivery(InvitationId(7));
-        Carrier::send(&ann, BOB, INVITE.to_vec(), delivery);
-        Carrier::send(&ann, BOB, b"second".to_vec(), delivery);
-        let payload = |event: &ClientEvent| match event {
-            ClientEvent::Message { payload, .. } => Some(payload.clone()),
-            _ => None,
-        };
-        assert_eq!(next(&mut bob_events, payload).await, INVITE);
-        assert_eq!(next(&mut bob_events, payload).await, b"second");
-        assert_eq!(server.sessions().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn acknowledgements_follow_the_letter() {
-        // What a raw switchboard connection gets back: alone in the room, and with somebody.
-        let rows: &[(Letter, Option<&str>, Option<&str>)] = &[
-            (Letter::U, None, None),
-            (Letter::N, Some("NAK"), None),
-            (Letter::A, Some("NAK"), Some("ACK")),
-            (Letter::D, Some("NAK"), Some("ACK")),
-            (Letter::S, None, Some("ACK")),
-        ];
-        let server = server(ServerSettings::default()).await;
-        let (ann, _ann_events) = log_in(&server, ANN, 12).await;
-        let (_bob, _bob_events) = log_in(&server, BOB, 12).await;
-        let reply = ann
-            .0
-            .notification
-            .ask("XFR", |trid| format!("XFR {trid} SB\r\n"))
-            .await
-            .unwrap();
-        let stream = socket::tcp_connect(server.sb_addr()).await.unwrap();
-        let (reading, mut writing) = stream.into_split();
-        let mut reader = FrameReader::new(reading, Side::Server);
-        writing
-            .write_all(format!("USR 1 {ANN} {}\r\n", reply.word(5)).as_bytes())
-            .await
-            .unwrap();
-        assert_eq!(reader.next().await.unwrap().unwrap().word(2), "OK");
-        for alone in [true, false] {
-            if !alone {
-                writing
-                    .write_all(format!("CAL 2 {BOB}\r\n").as_bytes())
-                    .await
-                    .unwrap();
-                for verb in ["CAL", "JOI"] {
-                    assert_eq!(reader.next().await.unwrap().unwrap().verb(), verb);
-                }
-            }
-            for (letter, when_alone, when_heard) in rows {
-                writing
-                    .write_all(&message(40, *letter, b"x"))
-                    .await
-                    .unwrap();
-                // The next reply is to a question of known answer, so silence is seen at once.
-                writing
-                    .write_all(format!("CAL 41 {ANN}\r\n").as_bytes())
-                    .await
-                    .unwrap();
-                let mut got = Vec::new();
-                loop {
-                    let frame = reader.next().await.unwrap().unwrap();
-                    if frame.bytes() == b"215 41\r\n" {
-                        break;
-                    }
-                    assert_eq!(frame.word(1), "40");
-                    got.push(frame.verb().to_owned());
-                }
-                let want = if alone { when_alone } else { when_heard };
-                assert_eq!(
-                    got.first().map(String::as_str),
-                    *want,
-                    "{letter:?}, alone: {alone}"
-                );
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_strict_server_hangs_up_on_other_letters_and_on_long_payloads() {
-        let rows: &[(Letter, usize, bool)] = &[
-            (Letter::A, 1664, true),
-            (Letter::A, 1665, false),
-            (Letter::N, 10, true),
-            (Letter::S, 10, false),
-        ];
-        for (letter, length, stays) in rows {
-            let server = server(ServerSettings {
-                strict: true,
-                ..ServerSettings::default()
-            })
-            .await;
-            let (ann, mut ann_events) = log_in(&server, ANN, 12).await;
-            let (_bob, _bob_events) = log_in(&server, BOB, 12).await;
-            ann.open(BOB).await.unwrap();
-            let _ = ann.send_payload(BOB, *letter, &vec![b'x'; *length]).await;
-            if *stays {
-                ann.send_text(BOB, "still there").await.unwrap();
-                assert_eq!(server.sessions().len(), 1);
-            } else {
-                next(&mut ann_events, |event| {
-                    matches!(event, ClientEvent::CarrierLost { peer } if peer == BOB).then_some(())
-                })
-                .await;
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_contact_who_is_offline_cannot_be_called() {
-        let server = server(ServerSettings::default()).await;
-        let (ann, mut events) = log_in(&server, ANN, 12).await;
-        let error = ann.open(BOB).await.unwrap_err();
-        assert!(
-            matches!(&error, ClientError::Refused { verb: "CAL", answer } if answer.starts_with("217")),
-            "{error}"
-        );
-        let delivery = Delivery(InvitationId(3));
-        Carrier::send(&ann, BOB, INVITE.to_vec(), delivery);
-        let lost = next(&mut events, |event| match event {
-            ClientEvent::Undelivered { peer, delivery } => Some((peer.clone(), *delivery)),
-            _ => None,
-        })
-        .await;
-        assert_eq!(lost, (BOB.to_owned(), delivery));
-    }
-
-    #[tokio::test]
-    async fn a_cut_switchboard_is_told_and_the_next_message_opens_another() {
-        let server = server(ServerSettings::default()).await;
-        let (ann, mut ann_events) = log_in(&server, ANN, 12).await;
-        let (_bob, mut bob_events) = log_in(&server, BOB, 12).await;
-        ann.send_text(BOB, "one").await.unwrap();
-        let (session, members) = server.sessions().remove(0);
-        assert_eq!(members, [ANN, BOB]);
-        assert!(server.drop_switchboard(session));
-        let lost = |event: &ClientEvent| match event {
-            ClientEvent::CarrierLost { peer } => Some(peer.clone()),
-            _ => None,
-        };
-        assert_eq!(next(&mut ann_events, lost).await, BOB);
-        assert_eq!(next(&mut bob_events, lost).await, ANN);
-        ann.send_text(BOB, "two").await.unwrap();
-        assert_eq!(next(&mut bob_events, ClientEvent::text).await, "two");
-    }
-
-    #[tokio::test]
-    async fn one_who_is_cut_off_is_offline_for_everybody() {
-        let server = server(ServerSettings::default()).await;
-        let (_bob, mut bob_events) = log_in(&server, BOB, 12).await;
-        let (_ann, mut ann_events) = log_in(&server, ANN, 12).await;
-        assert_eq!(server.drop_user(ANN), 1);
-        next(&mut ann_events, |event| {
-            (*event == ClientEvent::SignedOut).then_some(())
-        })
-        .await;
-        next(&mut bob_events, |event| {
-            matches!(event, ClientEvent::Offline { handle } if handle == ANN).then_some(())
-        })
-        .await;
-        assert_eq!(server.online(), [BOB]);
-    }
-
-    #[tokio::test]
-    async fn a_second_login_ends_the_first() {
-        let server = server(ServerSettings::default()).await;
-        let (_first, mut first_events) = log_in(&server, ANN, 12).await;
-        let (_second, _second_events) = log_in(&server, ANN, 12).await;
-        next(&mut first_events, |event| {
-            (*event == ClientEvent::SignedOut).then_some(())
-        })
-        .await;
-        assert_eq!(server.online(), [ANN]);
-    }
-
-    /// Takes every invitation and writes down what it is told.
-    #[derive(Default)]
-    struct Hub(Mutex<Vec<String>>);
-
-    impl Invitations for Hub {
-        fn attach(&self, account: &str, _: Arc<dyn Carrier>) -> AccountId {
-            lock(&self.0).push(format!("attach {account}"));
-            AccountId(1)
-        }
-        fn detach(&self, _: AccountId) {
-            lock(&self.0).push("detach".to_owned());
-        }
-        fn received(&self, _: AccountId, peer: &str, payload: &[u8]) -> Verdict {
-            lock(&self.0).push(format!("received {peer} {}", payload.len()));
-            Verdict::Taken
-        }
-        fn typed(&self, _: AccountId, _: &str, _: &str) -> Verdict {
-            Verdict::Pass
-        }
-        fn carrier_lost(&self, _: AccountId, peer: &str) {
-            lock(&self.0).push(format!("lost {peer}"));
-        }
-        fn undelivered(&self, _: AccountId, delivery: Delivery) {
-            lock(&self.0).push(format!("undelivered {}", delivery.0.0));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dispatcher_on_a_client_gets_the_invitations_and_nothing_else() {
-        let server = server(ServerSettings::default()).await;
-        let (bob, events) = log_in(&server, BOB, 12).await;
-        let hub = Arc::new(Hub::default());
-        let (_, mut passed) = join(&bob, events, Arc::<Hub>::clone(&hub));
-        let (ann, _ann_events) = log_in(&server, ANN, 12).await;
-        ann.send_payload(BOB, Letter::A, INVITE).await.unwrap();
-        ann.send_text(BOB, "hello").await.unwrap();
-        assert_eq!(next(&mut passed, ClientEvent::text).await, "hello");
-        ann.leave(BOB);
-        next(&mut passed, |event| {
-            matches!(event, ClientEvent::CarrierLost { .. }).then_some(())
-        })
-        .await;
-        Carrier::send(
-            &bob,
-            "nobody@example.com",
-            INVITE.to_vec(),
-            Delivery(InvitationId(9)),
-        );
-        next(&mut passed, |event| {
-            matches!(event, ClientEvent::Undelivered { .. }).then_some(())
-        })
-        .await;
-        bob.sign_out().await;
-        assert_eq!(
-            *lock(&hub.0),
-            [
-                format!("attach {BOB}"),
-                format!("received {ANN} {}", INVITE.len()),
-                format!("lost {ANN}"),
-                "undelivered 9".to_owned(),
-                "detach".to_owned(),
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn the_tap_tells_every_command_with_its_payload() {
-        let server = server(ServerSettings::default()).await;
-        let mut tap = server.tap();
-        let (ann, _ann_events) = log_in(&server, ANN, 12).await;
-        let (_bob, _bob_events) = log_in(&server, BOB, 12).await;
-        ann.send_payload(BOB, Letter::A, INVITE).await.unwrap();
-        let mut seen = Vec::new();
-        while let Ok(tapped) = tap.try_recv() {
-            if tapped.line().starts_with("MSG") && tapped.payload() == INVITE {
-                seen.push((tapped.who.clone(), tapped.from, tapped.session.is_some()));
-            }
-        }
-        assert_eq!(
-            seen,
-            [
-                (ANN.to_owned(), Side::Client, true),
-                (BOB.to_owned(), Side::Server, true)
-            ]
-        );
-    }
-}
+mod tests;

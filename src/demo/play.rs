@@ -203,3 +203,107 @@ fn asks(line: &str) -> bool {
 fn talks(what: &What) -> bool {
     matches!(what, What::Progress(words) if words.contains("answered"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        demo::{
+            client::ClientSettings,
+            server::{Server, ServerSettings},
+        },
+        negotiation::{InvitationId, Role},
+    };
+
+    const ANN: &str = "ann@example.com";
+    const BOB: &str = "bob@example.com";
+
+    fn event(what: What) -> Event {
+        Event {
+            invitation: InvitationId(1),
+            account: ANN.to_owned(),
+            peer: BOB.to_owned(),
+            application: "voice".to_owned(),
+            role: Role::Invitee,
+            what,
+        }
+    }
+
+    /// Plays with a bob who does by hand what a dispatcher and a proxy would do, and gives the
+    /// result and the picture. `answers` is what he has happen when `/accept` is typed.
+    async fn play(answers: What) -> (Result<(), PlayError>, String) {
+        let server = Server::start(ServerSettings::default()).await.unwrap();
+        let log_in = |handle| Client::login(ClientSettings::new(server.ns_addr(), handle));
+        let (user, window) = log_in(ANN).await.unwrap();
+        let (bob, mut bob_events) = log_in(BOB).await.unwrap();
+        let (ours, theirs) = (broadcast::Sender::new(16), broadcast::Sender::new(16));
+        let mut out = Vec::new();
+        let stage = Stage {
+            clock: Clock::start(),
+            ladder: Ladder::new(["Bob", "server", "us", "client", "program"], false),
+            out: &mut out,
+            cast: Cast {
+                peer: BOB.to_owned(),
+            },
+            tap: server.tap(),
+            user,
+            window,
+            ours: ours.subscribe(),
+            theirs: theirs.subscribe(),
+            talk: Duration::ZERO,
+        };
+        let by_hand = async {
+            bob.send_text(ANN, "Bob invites you: /accept or /decline")
+                .await
+                .unwrap();
+            while let Some(happened) = bob_events.recv().await {
+                match happened.text().as_deref() {
+                    Some("/accept") => drop(ours.send(event(answers.clone()))),
+                    Some("/hangup") => {
+                        let ended = || {
+                            event(What::Ended {
+                                reason: "hung up".to_owned(),
+                            })
+                        };
+                        drop((ours.send(ended()), theirs.send(ended())));
+                    }
+                    _ => {}
+                }
+            }
+        };
+        let result = tokio::select! {
+            result = stage.play() => result,
+            () = by_hand => panic!("bob was thrown out"),
+        };
+        server.stop().await;
+        (result, String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_play_goes_from_the_offer_to_the_end_of_the_call() {
+        let (result, picture) = play(What::Progress("Bob answered".to_owned())).await;
+        result.unwrap();
+        let mut rest = picture.as_str();
+        for step in [
+            "CAL ann",
+            "/accept or",
+            "── /accept",
+            "Bob answered",
+            "── /hangup",
+        ] {
+            let (_, after) = rest
+                .split_once(step)
+                .unwrap_or_else(|| panic!("no {step} in its place:\n{picture}"));
+            rest = after;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_ends_by_itself_is_a_failure() {
+        let (result, _) = play(What::Ended {
+            reason: "no program".to_owned(),
+        })
+        .await;
+        assert!(matches!(result, Err(PlayError::Early(why)) if why == "no program"));
+    }
+}

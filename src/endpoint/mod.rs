@@ -1,4 +1,5 @@
-//! Which address is ours to announce, and which of theirs is allowed.
+//! Which address is ours to announce, which of theirs is allowed, and every socket we open.
 
+pub mod own;
 pub mod policy;
 pub mod socket;

@@ -1,5 +1,272 @@
-//! The only place that says an address is allowed.
+//! The only place that says an address of theirs is allowed (ANCHORS.md E.3 row 3).
+//!
+//! A contact names the address we will connect, relay or send to. Without a rule it could name our
+//! own machine, a multicast group or the router, and have us speak to it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    str::FromStr,
+};
 
 /// Which remote addresses may be used.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {}
+pub struct Policy {
+    loopback: bool,
+    allowed: Vec<Network>,
+}
+
+/// A range of IPv4 addresses, written `192.0.2.0/24` or as one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    first: u32,
+    mask: u32,
+}
+
+/// An address that passed the policy. Only [`Policy::check`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Allowed(SocketAddrV4);
+
+/// Why an address is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{address} is {why}; `allow` under [network] in the configuration can permit it")]
+pub struct Refusal {
+    address: SocketAddrV4,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Why {
+    #[error("no address at all")]
+    Unspecified,
+    #[error("on this machine")]
+    Loopback,
+    #[error("a multicast group")]
+    Multicast,
+    #[error("a broadcast address")]
+    Broadcast,
+    #[error("link-local")]
+    LinkLocal,
+    #[error("reserved for documentation")]
+    Documentation,
+    #[error("in a reserved range")]
+    Reserved,
+    #[error("without a port")]
+    NoPort,
+}
+
+/// What a text that should be a network is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no network: write an IPv4 address, or one with a prefix such as 192.168.0.0/16")]
+pub struct NotANetwork(String);
+
+impl Policy {
+    /// The policy for a given announced address: whoever announces a loopback address (a test, the
+    /// demo) expects its peers there.
+    #[must_use]
+    pub fn new(announced: Ipv4Addr, allowed: Vec<Network>) -> Self {
+        Self {
+            loopback: announced.is_loopback(),
+            allowed,
+        }
+    }
+
+    /// Whether that address may be used.
+    ///
+    /// # Errors
+    /// When it may not, with the reason.
+    pub fn check(&self, ip: Ipv4Addr, port: u16) -> Result<Allowed, Refusal> {
+        let address = SocketAddrV4::new(ip, port);
+        let refuse = |why| Err(Refusal { address, why });
+        if port == 0 {
+            return refuse(Why::NoPort);
+        }
+        if self.allowed.iter().any(|network| network.contains(ip)) {
+            return Ok(Allowed(address));
+        }
+        match special(ip) {
+            None => Ok(Allowed(address)),
+            Some(Why::Loopback) if self.loopback => Ok(Allowed(address)),
+            Some(why) => refuse(why),
+        }
+    }
+}
+
+/// What is special about an address, by the IANA registry of special-purpose addresses.
+fn special(ip: Ipv4Addr) -> Option<Why> {
+    let [first, ..] = ip.octets();
+    if first == 0 {
+        Some(Why::Unspecified)
+    } else if ip.is_loopback() {
+        Some(Why::Loopback)
+    } else if ip.is_link_local() {
+        Some(Why::LinkLocal)
+    } else if ip.is_multicast() {
+        Some(Why::Multicast)
+    } else if ip.is_broadcast() {
+        Some(Why::Broadcast)
+    } else if ip.is_documentation() {
+        Some(Why::Documentation)
+    } else if first >= 240 {
+        Some(Why::Reserved)
+    } else {
+        None
+    }
+}
+
+impl Allowed {
+    /// The address.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        SocketAddr::V4(self.0)
+    }
+
+    /// Its IP part.
+    #[must_use]
+    pub fn ip(self) -> Ipv4Addr {
+        *self.0.ip()
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(self) -> u16 {
+        self.0.port()
+    }
+}
+
+impl std::fmt::Display for Allowed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Network {
+    fn contains(self, ip: Ipv4Addr) -> bool {
+        u32::from(ip) & self.mask == self.first
+    }
+}
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let wrong = || NotANetwork(text.chars().take(64).collect());
+        let (ip, prefix) = text.split_once('/').unwrap_or((text, "32"));
+        let ip: Ipv4Addr = ip.parse().map_err(|_| wrong())?;
+        let prefix: u32 = prefix
+            .parse()
+            .ok()
+            .filter(|prefix| *prefix <= 32)
+            .ok_or_else(wrong)?;
+        let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+        Ok(Self {
+            first: u32::from(ip) & mask,
+            mask,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Ipv4Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn special_addresses_are_refused_by_default() {
+        let policy = Policy::default();
+        for (address, why) in [
+            ("0.0.0.0", Why::Unspecified),
+            ("0.1.2.3", Why::Unspecified),
+            ("127.0.0.1", Why::Loopback),
+            ("127.255.0.9", Why::Loopback),
+            ("169.254.7.7", Why::LinkLocal),
+            ("224.0.0.1", Why::Multicast),
+            ("239.255.255.250", Why::Multicast),
+            ("255.255.255.255", Why::Broadcast),
+            ("192.0.2.10", Why::Documentation),
+            ("198.51.100.20", Why::Documentation),
+            ("203.0.113.7", Why::Documentation),
+            ("240.0.0.1", Why::Reserved),
+        ] {
+            assert_eq!(
+                policy.check(ip(address), 5060).unwrap_err().why,
+                why,
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn ordinary_and_private_addresses_are_allowed() {
+        for address in [
+            "8.8.8.8",
+            "10.27.95.174",
+            "192.168.1.102",
+            "172.16.0.1",
+            "223.255.255.1",
+        ] {
+            assert!(
+                Policy::default().check(ip(address), 8348).is_ok(),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn port_zero_is_refused_even_where_the_address_is_allowed() {
+        let policy = Policy::new(ip("127.0.0.1"), vec!["0.0.0.0/0".parse().unwrap()]);
+        assert_eq!(policy.check(ip("8.8.8.8"), 0).unwrap_err().why, Why::NoPort);
+    }
+
+    #[test]
+    fn whoever_announces_loopback_reaches_loopback() {
+        assert!(
+            Policy::new(ip("127.0.0.1"), vec![])
+                .check(ip("127.0.0.1"), 9)
+                .is_ok()
+        );
+        assert!(
+            Policy::new(ip("192.168.0.2"), vec![])
+                .check(ip("127.0.0.1"), 9)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_configured_network_permits_what_it_holds_and_no_more() {
+        let policy = Policy::new(ip("10.0.0.1"), vec!["192.0.2.0/24".parse().unwrap()]);
+        assert!(policy.check(ip("192.0.2.200"), 9).is_ok());
+        assert!(policy.check(ip("198.51.100.1"), 9).is_err());
+    }
+
+    #[test]
+    fn networks_are_strict_dotted_quads_with_a_prefix() {
+        for text in [
+            "",
+            "1.2.3",
+            "1.2.3.4/33",
+            "0x7f.1",
+            "01.2.3.4",
+            "::1",
+            "1.2.3.4/",
+            "a",
+        ] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "10.1.2.3/8".parse::<Network>().unwrap(),
+            "10.0.0.0/8".parse::<Network>().unwrap()
+        );
+    }
+
+    #[test]
+    fn the_refusal_says_what_would_permit_it() {
+        let refusal = Policy::default().check(ip("127.0.0.1"), 25).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "127.0.0.1:25 is on this machine; `allow` under [network] in the configuration can permit it"
+        );
+    }
+}

@@ -1,23 +1,145 @@
-//! The only place that opens sockets.
+//! The only place that opens sockets (`clippy.toml` bans the calls elsewhere).
+//!
+//! A connection to a peer takes an [`Allowed`] address, so nothing reaches a stranger's address
+//! that the policy did not see.
+#![allow(clippy::disallowed_methods, reason = "the owner of sockets")]
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Listens on `addr`.
+use super::policy::Allowed;
+
+/// How often a pair of ports is tried before giving up: the system chooses the first of the two,
+/// and the second may be taken.
+const PAIR_TRIES: usize = 64;
+
+/// Listens on TCP.
 ///
 /// # Errors
-/// What the system says.
-#[allow(clippy::disallowed_methods, reason = "the owner of sockets")]
-pub async fn tcp_listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(addr).await
+/// As the system says: the port is taken, the address is not ours.
+pub async fn tcp_listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
 }
 
-/// Connects to `addr`.
+/// Connects to an address that we or the user named: a server, a program of ours.
 ///
 /// # Errors
-/// What the system says.
-#[allow(clippy::disallowed_methods, reason = "the owner of sockets")]
-pub async fn tcp_connect(addr: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect(addr).await
+/// As the system says, or [`io::ErrorKind::TimedOut`].
+pub async fn tcp_connect(address: SocketAddr, within: Duration) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(within, TcpStream::connect(address))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Connects to an address that a peer named.
+///
+/// # Errors
+/// As [`tcp_connect`].
+pub async fn tcp_connect_peer(address: Allowed, within: Duration) -> io::Result<TcpStream> {
+    tcp_connect(address.address(), within).await
+}
+
+/// Binds UDP.
+///
+/// # Errors
+/// As the system says.
+pub async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(address).await
+}
+
+/// Binds UDP and TCP at one free port of that address, as a SIP endpoint needs it: the peer may
+/// choose either (APPLICATIONS.md 1.2).
+///
+/// # Errors
+/// As the system says, or [`io::ErrorKind::AddrInUse`] after many tries.
+pub async fn udp_tcp_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> {
+    for _ in 0..PAIR_TRIES {
+        let listener = TcpListener::bind((ip, 0)).await?;
+        match UdpSocket::bind(listener.local_addr()?).await {
+            Ok(socket) => return Ok((socket, listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// Binds an even UDP port and its neighbour, for RTP and RTCP (RFC 3550 section 11).
+///
+/// # Errors
+/// As [`udp_tcp_pair`].
+pub async fn rtp_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, UdpSocket)> {
+    for _ in 0..PAIR_TRIES {
+        let first = UdpSocket::bind((ip, 0)).await?;
+        let port = first.local_addr()?.port();
+        // Port 65535 is odd, so the neighbour of an even port always exists.
+        let (even, odd) = (port & !1, port | 1);
+        let other = if port == even { odd } else { even };
+        match UdpSocket::bind((ip, other)).await {
+            Ok(second) if port == even => return Ok((first, second)),
+            Ok(second) => return Ok((second, first)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// A UDP port of that address which was free, with the next one free as well: for a program that
+/// binds by itself. It is not reserved, so the program's readiness must be observed.
+///
+/// # Errors
+/// As [`udp_tcp_pair`].
+pub async fn free_port(ip: Ipv4Addr) -> io::Result<u16> {
+    for _ in 0..PAIR_TRIES {
+        let (even, _odd) = rtp_pair(ip).await?;
+        let port = even.local_addr()?.port();
+        let next = SocketAddr::from((ip, port + 1));
+        let both = (
+            TcpListener::bind((ip, port)).await,
+            TcpListener::bind(next).await,
+        );
+        if let (Ok(_), Ok(_)) = both {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// The local address that the system would use towards `remote`. Nothing is sent.
+pub(super) async fn route_towards(remote: Ipv4Addr) -> io::Result<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect((remote, 9)).await?;
+    match socket.local_addr()?.ip() {
+        IpAddr::V4(ip) => Ok(ip),
+        IpAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_rtp_pair_is_even_and_its_neighbour() {
+        for _ in 0..20 {
+            let (rtp, rtcp) = rtp_pair(Ipv4Addr::LOCALHOST).await.unwrap();
+            let port = rtp.local_addr().unwrap().port();
+            assert_eq!(port % 2, 0);
+            assert_eq!(rtcp.local_addr().unwrap().port(), port + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn udp_and_tcp_share_the_announced_port() {
+        let (udp, tcp) = udp_tcp_pair(Ipv4Addr::LOCALHOST).await.unwrap();
+        assert_eq!(udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+    }
 }

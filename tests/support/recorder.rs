@@ -5,6 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use msn_handoff::endpoint::socket;
@@ -66,9 +67,8 @@ async fn relay(
     target: SocketAddr,
     received: Arc<Mutex<Vec<u8>>>,
 ) -> io::Result<()> {
-    let server = socket::tcp_connect(target).await?;
+    let server = socket::tcp_connect(target, Duration::from_secs(10)).await?;
     client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
     let (mut client_reads, mut client_writes) = client.into_split();
     let (mut server_reads, mut server_writes) = server.into_split();
     let up = async {
