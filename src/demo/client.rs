@@ -4,12 +4,13 @@
 //! dispatcher can sit on it directly, without a proxy. It knows no passwords: it is for
 //! [`super::server`].
 
+mod event;
 mod line;
 mod login;
+mod settings;
 
 use std::{
     collections::HashMap,
-    io,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -22,6 +23,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::line::{Line, lock};
+pub use self::{
+    event::{ClientEvent, text_payload},
+    settings::{ClientError, ClientSettings, Letter},
+};
 use super::wire::{Frame, bare};
 use crate::{
     dispatcher::{AccountId, Carrier, Delivery, Invitations, Verdict},
@@ -32,201 +37,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Redirects followed in one login.
 const REDIRECTS: usize = 3;
-
-/// Who logs in, where and how.
-#[derive(Debug, Clone)]
-pub struct ClientSettings {
-    /// A server, or a proxy in front of one.
-    pub server: SocketAddr,
-    /// Version of the protocol, 2 to 18.
-    pub version: u8,
-    /// The handle, an address (`ann@example.com`).
-    pub handle: String,
-    /// Ack letter of invitation messages (PROTOCOL.md 1.1).
-    pub letter: Letter,
-}
-
-impl ClientSettings {
-    /// MSNP12, and `N` for invitations.
-    #[must_use]
-    pub fn new(server: SocketAddr, handle: &str) -> Self {
-        Self {
-            server,
-            version: 12,
-            handle: handle.to_owned(),
-            letter: Letter::N,
-        }
-    }
-}
-
-/// Which acknowledgement a message asks for (PROTOCOL.md 1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Letter {
-    /// None.
-    U,
-    /// `NAK` only on failure.
-    N,
-    /// `ACK` or `NAK`.
-    A,
-    /// As [`Letter::A`].
-    D,
-    /// `ACK` only on success.
-    S,
-}
-
-impl Letter {
-    /// As it is written.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::U => "U",
-            Self::N => "N",
-            Self::A => "A",
-            Self::D => "D",
-            Self::S => "S",
-        }
-    }
-}
-
-/// Why something could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The connection could not be made.
-    #[error("no connection to {addr}: {source}")]
-    Connect {
-        /// Where to.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The connection ended.
-    #[error("the server closed the connection")]
-    Closed,
-    /// No reply came in time.
-    #[error("no answer to {verb}")]
-    Silence {
-        /// What was asked.
-        verb: &'static str,
-    },
-    /// The reply is a refusal, or not the one the protocol has.
-    #[error("{verb} was answered by {answer:?}")]
-    Refused {
-        /// What was asked.
-        verb: &'static str,
-        /// The first words of the reply.
-        answer: String,
-    },
-    /// The message was not delivered (`NAK`).
-    #[error("the message was not delivered")]
-    Undelivered,
-    /// There is no switchboard with that person.
-    #[error("no conversation with this contact")]
-    NoConversation,
-}
-
-/// What happens to a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// Somebody is online, or changed the status (`NLN`, `BSY` ...).
-    Online {
-        /// Who.
-        handle: String,
-        /// Status as the protocol spells it.
-        status: String,
-    },
-    /// Somebody went offline.
-    Offline {
-        /// Who.
-        handle: String,
-    },
-    /// Somebody is in a conversation with us.
-    Joined {
-        /// Number of the conversation within this client.
-        board: u64,
-        /// Who.
-        handle: String,
-    },
-    /// Somebody left a conversation.
-    Left {
-        /// Number of the conversation.
-        board: u64,
-        /// Who.
-        handle: String,
-    },
-    /// A message came.
-    Message {
-        /// Number of the conversation.
-        board: u64,
-        /// Who wrote it.
-        from: String,
-        /// Display name, as on the wire.
-        nick: String,
-        /// MIME header and body.
-        payload: Vec<u8>,
-    },
-    /// A message given to [`Carrier::send`] did not arrive.
-    Undelivered {
-        /// Whom it was for.
-        peer: String,
-        /// Which message.
-        delivery: Delivery,
-    },
-    /// The last conversation with exactly this person has ended.
-    CarrierLost {
-        /// Who.
-        peer: String,
-    },
-    /// A line given to [`Carrier::show`].
-    Shown {
-        /// In whose window.
-        peer: String,
-        /// The line.
-        line: String,
-    },
-    /// The connection to the server has ended; nothing follows.
-    SignedOut,
-}
-
-impl ClientEvent {
-    /// The text of a `text/plain` message.
-    #[must_use]
-    pub fn text(&self) -> Option<String> {
-        let Self::Message { payload, .. } = self else {
-            return None;
-        };
-        if media_type(payload)? != "text/plain" {
-            return None;
-        }
-        let body = memchr::memmem::find(payload, b"\r\n\r\n")
-            .and_then(|end| payload.get(end + 4..))
-            .unwrap_or_default();
-        Some(String::from_utf8_lossy(body).into_owned())
-    }
-}
-
-/// The media type in a MIME header, in lower case.
-fn media_type(payload: &[u8]) -> Option<String> {
-    let header = memchr::memmem::find(payload, b"\r\n\r\n")
-        .and_then(|end| payload.get(..end))
-        .unwrap_or(payload);
-    String::from_utf8_lossy(header).lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim()
-            .eq_ignore_ascii_case("content-type")
-            .then(|| value.split(';').next().unwrap_or_default().trim())
-            .map(str::to_ascii_lowercase)
-    })
-}
-
-/// The payload of a chat message.
-#[must_use]
-pub fn text_payload(text: &str) -> Vec<u8> {
-    format!(
-        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n\
-         X-MMS-IM-Format: FN=Arial; EF=; CO=0; CS=0; PF=22\r\n\r\n{text}"
-    )
-    .into_bytes()
-}
 
 /// A client that is logged in. Clones are the same client; it lives until [`Client::sign_out`],
 /// [`Client::cut`] or the server's end, whatever becomes of the clones.
