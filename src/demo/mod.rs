@@ -6,4 +6,5 @@ mod play;
 pub mod server;
 mod story;
 pub mod tone;
+pub mod voice;
 mod wire;
