@@ -1,5 +1,97 @@
-//! Bridge files.
+//! Bridge files: the description of one application, how it is negotiated and which programs take
+//! it. `docs/BRIDGES.md` documents every key.
+//!
+//! [`read_file`] reads one file, [`Registry`] layers them (built-in, system, user), [`Handoff::fits`]
+//! tells whether a program of the list can run here, and [`Handoff::plan`] makes the complete
+//! argument vector from typed values. Nothing here starts anything.
+
+mod handoff;
+mod manifest;
+mod placeholder;
+mod registry;
+
+use std::sync::Arc;
+
+pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule};
+pub use manifest::{BridgeError, Reading};
+pub use placeholder::{Template, TemplateError, Value, Values};
+pub use registry::{Registry, folders, read_file};
+
+use crate::negotiation::{Application, Role};
+
+/// An adapter that a bridge may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdapterKind {
+    /// The SIP front: voice and video.
+    Sip,
+}
+
+/// What becomes of an invitation that nothing here can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unclaimed {
+    /// It goes to the client, byte for byte.
+    #[default]
+    Pass,
+    /// The peer is told `REJECT_NOT_INSTALLED`.
+    Refuse,
+}
+
+/// Where a bridge comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Embedded in the binary.
+    BuiltIn,
+    /// A file.
+    File(std::path::PathBuf),
+}
 
 /// One application's description.
-#[derive(Debug)]
-pub struct Bridge {}
+#[derive(Debug, Clone)]
+pub struct Bridge {
+    /// The negotiation half.
+    pub application: Arc<Application>,
+    /// Who can take it, best first.
+    pub handoffs: Vec<Handoff>,
+    /// What becomes of it when nobody can.
+    pub unclaimed: Unclaimed,
+    /// What to install, for people.
+    pub install: Option<String>,
+    /// What a person should know about this application.
+    pub note: Option<String>,
+    /// Where the description stands.
+    pub origin: Origin,
+}
+
+impl Bridge {
+    /// The handoffs for one role, best first.
+    pub fn handoffs(&self, role: Role) -> impl Iterator<Item = &Handoff> {
+        self.handoffs
+            .iter()
+            .filter(move |handoff| handoff.role.is_none_or(|only| only == role))
+    }
+
+    /// Whether something here can take it. A video player alone takes no call.
+    #[must_use]
+    pub fn can_be_taken(&self, role: Role) -> bool {
+        self.adapter(role).is_some()
+    }
+
+    /// The adapter of the first handoff that can run here.
+    #[must_use]
+    pub fn adapter(&self, role: Role) -> Option<AdapterKind> {
+        self.handoffs(role)
+            .find(|handoff| handoff.medium == Medium::Session && handoff.fits().is_ok())
+            .map(|handoff| handoff.adapter)
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built in"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -1,1 +1,3 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The command line, one file per verb. See `docs/ARCHITECTURE.md`.
+
+pub mod decode;

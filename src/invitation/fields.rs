@@ -68,6 +68,7 @@ pub struct Fields<'a> {
     end: usize,
     spans: [Span; MAX_FIELDS],
     count: usize,
+    skipped: usize,
 }
 
 /// Whether a MSG payload is an invitation: looks at the MIME header and at nothing else.
@@ -144,6 +145,7 @@ impl<'a> Fields<'a> {
             end: bytes.len(),
             spans: [Span::default(); MAX_FIELDS],
             count: 0,
+            skipped: 0,
         };
         let mut at = body;
         while at < bytes.len() {
@@ -159,6 +161,7 @@ impl<'a> Fields<'a> {
             }
             // A value may hold more colons; a line without any is no field.
             let Some(colon) = memchr::memchr(b':', line) else {
+                fields.skipped += 1;
                 continue;
             };
             let (name, value) = line.split_at(colon);
@@ -166,6 +169,7 @@ impl<'a> Fields<'a> {
             let name_start = start + (name.len() - name.trim_ascii_start().len());
             let name_end = start + name.trim_ascii_end().len();
             if name_end <= name_start {
+                fields.skipped += 1;
                 continue;
             }
             let value_start = start + colon + 1 + (value.len() - value.trim_ascii_start().len());
@@ -221,6 +225,12 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many lines were no fields.
+    #[must_use]
+    pub fn skipped_lines(&self) -> usize {
+        self.skipped
     }
 
     /// All the bytes that were given, MIME header included.

@@ -1,1 +1,4 @@
-//! See `docs/ARCHITECTURE.md`.
+//! Media: the gates to SIP, SDP and RTP, and what is built on them.
+
+pub mod sdp;
+pub mod sip;

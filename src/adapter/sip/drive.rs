@@ -1,0 +1,720 @@
+//! Gives the front what it has not: sockets, the time, programs, media; and the dispatcher a
+//! listener that stands before its address is announced.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::mpsc,
+    task::JoinSet,
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    adapter::{Order, Report, Task},
+    clock::Clock,
+    endpoint::{policy::Allowed, socket},
+    media::{
+        sdp::Line,
+        sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
+    },
+    negotiation::{Announced, Remote},
+};
+
+use super::{
+    agents::{Contender, Contenders, Event, Runner, question},
+    front::{Agent, Caller, Front, Hop, Input, Media, Output, Setup},
+    sound::Sound,
+};
+
+/// Most datagrams kept that come before the handshake is complete: whose they are is not known
+/// yet. A peer repeats an INVITE anyway.
+const MAX_EARLY: usize = 4;
+/// Most connections of the peer at a time.
+const MAX_STREAMS: usize = 4;
+/// How long a connection to the peer may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// How often an agent is asked whether it is there.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How long, after the end, a BYE may wait for its answer.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What of a call is a matter of taste.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Who places the call.
+    pub caller: Caller,
+    /// How long we wait for the peer's call before placing ours; 0 to 10 s are sensible.
+    pub delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            caller: Caller::Auto,
+            delay: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Serves one invitation to talk.
+pub async fn run(task: Task) {
+    run_with(task, Settings::default()).await;
+}
+
+/// As [`run`], with other settings than the usual ones.
+pub async fn run_with(task: Task, settings: Settings) {
+    let contenders = Contenders::new([Contender::BuiltIn]);
+    serve(task, settings, contenders).await;
+}
+
+/// The sockets the peer is told of.
+struct Listening {
+    udp: UdpSocket,
+    tcp: TcpListener,
+    at: SocketAddrV4,
+}
+
+/// What came before the handshake was complete.
+#[derive(Default)]
+struct Early {
+    datagrams: Vec<(Vec<u8>, SocketAddrV4)>,
+    streams: Vec<(TcpStream, SocketAddrV4)>,
+}
+
+/// Serves one invitation with these contenders.
+pub(super) async fn serve(mut task: Task, settings: Settings, contenders: Contenders) {
+    let mut listening = None;
+    let mut early = Early::default();
+    let remote = loop {
+        let order = tokio::select! {
+            biased;
+            order = task.orders.recv() => order,
+            () = early.gather(listening.as_ref()) => continue,
+        };
+        match order {
+            Some(Order::Prepare(_)) => match prepare(&mut listening, task.own_ip).await {
+                Ok(at) => {
+                    let announced = Announced::new(*at.ip(), Some(at.port()));
+                    let _ = task.reports.send(Report::Ready(announced));
+                }
+                Err(error) => {
+                    let why = format!("no port to listen on at {}: {error}", task.own_ip);
+                    return fail(&task, why);
+                }
+            },
+            Some(Order::Connected(remote)) => break remote,
+            Some(Order::Context(_)) => {}
+            Some(Order::End) | None => return,
+        }
+    };
+    // An inviter of a kind that announces nothing has not been asked to prepare.
+    if let Err(error) = prepare(&mut listening, task.own_ip).await {
+        return fail(&task, format!("no port to listen on: {error}"));
+    }
+    let Some(listening) = listening else { return };
+    match Driver::new(task, settings, contenders, listening, &remote).await {
+        Ok(driver) => driver.run(early).await,
+        Err((task, why)) => fail(&task, why),
+    }
+}
+
+fn fail(task: &Task, why: String) {
+    let _ = task.reports.send(Report::Failed {
+        not_installed: false,
+        why,
+    });
+}
+
+async fn prepare(
+    listening: &mut Option<Listening>,
+    own: Ipv4Addr,
+) -> std::io::Result<SocketAddrV4> {
+    if let Some(have) = listening {
+        return Ok(have.at);
+    }
+    let (udp, tcp) = socket::udp_tcp_pair(own).await?;
+    let at = SocketAddrV4::new(own, udp.local_addr()?.port());
+    *listening = Some(Listening { udp, tcp, at });
+    Ok(at)
+}
+
+impl Early {
+    /// Keeps what arrives, within bounds; the rest is dropped. Nothing is answered: who may speak
+    /// to us is known when the handshake is complete.
+    async fn gather(&mut self, listening: Option<&Listening>) {
+        let Some(listening) = listening else {
+            return std::future::pending().await;
+        };
+        let mut buffer = vec![0; MAX_MESSAGE + 1];
+        tokio::select! {
+            Ok((n, SocketAddr::V4(from))) = listening.udp.recv_from(&mut buffer) => {
+                buffer.truncate(n);
+                if self.datagrams.len() < MAX_EARLY {
+                    self.datagrams.push((buffer, from));
+                }
+            }
+            Ok((stream, SocketAddr::V4(from))) = listening.tcp.accept() => {
+                if self.streams.len() < MAX_STREAMS {
+                    self.streams.push((stream, from));
+                }
+            }
+        }
+    }
+}
+
+/// What a connection of the peer tells.
+enum StreamEvent {
+    /// One of ours was made, or could not be.
+    Made(Option<(TcpStream, SocketAddrV4)>),
+    /// A message arrived.
+    Message(u64, Vec<u8>, SocketAddrV4),
+    /// It is gone.
+    Closed(u64),
+}
+
+/// An agent being asked whether it is there.
+struct Asking {
+    agent: Agent,
+    next: Now,
+    until: Now,
+    number: u32,
+}
+
+struct Driver {
+    task: Task,
+    clock: Clock,
+    contenders: Contenders,
+    listening: Listening,
+    inside: UdpSocket,
+    inside_at: SocketAddrV4,
+    front: Front,
+    sound: Sound,
+    hosts: Vec<Ipv4Addr>,
+    targets: Vec<Allowed>,
+    streams: HashMap<u64, mpsc::Sender<Vec<u8>>>,
+    next_stream: u64,
+    stream_events: (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>),
+    tasks: JoinSet<()>,
+    agent_events: (
+        mpsc::UnboundedSender<(usize, Event)>,
+        mpsc::UnboundedReceiver<(usize, Event)>,
+    ),
+    runner: Option<Runner>,
+    attempt: usize,
+    asking: Option<Asking>,
+    asking_id: Token,
+    finished: Option<(String, Now)>,
+}
+
+impl Driver {
+    async fn new(
+        task: Task,
+        settings: Settings,
+        contenders: Contenders,
+        listening: Listening,
+        remote: &Remote,
+    ) -> Result<Self, (Task, String)> {
+        let mut hosts = Vec::new();
+        let mut targets = Vec::new();
+        let mut refused = None;
+        for candidate in &remote.candidates {
+            // Without a port the peer cannot be called, but may call.
+            match task.policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
+                Ok(allowed) => {
+                    if !hosts.contains(&candidate.ip) {
+                        hosts.push(candidate.ip);
+                    }
+                    if candidate.port.is_some() && !targets.contains(&allowed) {
+                        targets.push(allowed);
+                    }
+                }
+                Err(refusal) => {
+                    warn!(invitation = task.invitation.0, %refusal, "the peer's address is not used");
+                    refused = Some(refusal);
+                }
+            }
+        }
+        if let (true, Some(refusal)) = (hosts.is_empty(), refused) {
+            return Err((task, format!("the peer's address is not allowed: {refusal}")));
+        }
+        if hosts.is_empty() {
+            return Err((task, "the peer gave no address".to_owned()));
+        }
+        let bound = async {
+            let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
+            let port = inside.local_addr()?.port();
+            let sound = Sound::bind(task.own_ip).await?;
+            Ok::<_, std::io::Error>((inside, port, sound))
+        };
+        let (inside, port, sound) = match bound.await {
+            Ok(bound) => bound,
+            Err(error) => return Err((task, format!("no ports for the call: {error}"))),
+        };
+        let inside_at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let (Some(bridge), Some(asking_id)) = (Token::new("bridge").ok(), token()) else {
+            return Err((task, "no randomness".to_owned()));
+        };
+        let clock = Clock::start();
+        let setup = Setup {
+            role: task.role,
+            caller: settings.caller,
+            delay: settings.delay,
+            own: listening.at,
+            inside: inside_at,
+            candidates: targets
+                .iter()
+                .map(|target| SocketAddrV4::new(target.ip(), target.port()))
+                .collect(),
+            hosts: hosts.clone(),
+            peer_rtp: sound.peer_port(),
+            agent_rtp: sound.agent_port(),
+            video: None::<Line>,
+            seeds: Box::new(seed),
+        };
+        let front = Front::new(setup, bridge, clock.now());
+        Ok(Self {
+            task,
+            clock,
+            contenders,
+            listening,
+            inside,
+            inside_at,
+            front,
+            sound,
+            hosts,
+            targets,
+            streams: HashMap::new(),
+            next_stream: 0,
+            stream_events: mpsc::channel(32),
+            tasks: JoinSet::new(),
+            agent_events: mpsc::unbounded_channel(),
+            runner: None,
+            attempt: 0,
+            asking: None,
+            asking_id,
+            finished: None,
+        })
+    }
+
+    async fn run(mut self, early: Early) {
+        if !self.next_agent() {
+            let why = self.contenders.why_none();
+            self.feed(Input::NoAgent(why)).await;
+        }
+        for (stream, from) in early.streams {
+            self.take_stream(stream, from);
+        }
+        for (bytes, from) in early.datagrams {
+            self.datagram(&bytes, from).await;
+        }
+        let mut peer = vec![0; MAX_MESSAGE + 1];
+        let mut agent = vec![0; MAX_MESSAGE + 1];
+        while !self.is_over() {
+            let now = self.clock.now();
+            let pause = self.next_timeout().map(|at| at.saturating_sub(now));
+            tokio::select! {
+                order = self.task.orders.recv() => match order {
+                    Some(Order::End) | None => self.feed(Input::HangUp).await,
+                    Some(Order::Prepare(_)) => {
+                        let at = self.listening.at;
+                        self.report(Report::Ready(Announced::new(*at.ip(), Some(at.port()))));
+                    }
+                    Some(Order::Connected(_) | Order::Context(_)) => {}
+                },
+                // A closed port there shows up here as an error: nothing to do about it.
+                got = self.listening.udp.recv_from(&mut peer) => {
+                    if let Ok((n, SocketAddr::V4(from))) = got {
+                        let bytes = peer.get(..n).unwrap_or_default().to_vec();
+                        self.datagram(&bytes, from).await;
+                    }
+                }
+                got = self.listening.tcp.accept() => {
+                    if let Ok((stream, SocketAddr::V4(from))) = got {
+                        self.take_stream(stream, from);
+                    }
+                }
+                got = self.inside.recv_from(&mut agent) => {
+                    if let Ok((n, SocketAddr::V4(from))) = got {
+                        let bytes = agent.get(..n).unwrap_or_default().to_vec();
+                        self.from_agent(&bytes, from).await;
+                    }
+                }
+                Some(event) = self.stream_events.1.recv() => self.stream_event(event).await,
+                Some((attempt, event)) = self.agent_events.1.recv() => {
+                    self.agent_event(attempt, event).await;
+                }
+                () = pause_for(pause) => self.timeout().await,
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Ends what was started, and tells the end last.
+    async fn leave(mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.stop().await;
+        }
+        while let Ok((_, event)) = self.agent_events.1.try_recv() {
+            if let Event::Ended { name, how } = event {
+                self.report(Report::ProgramEnded { program: name, how });
+            }
+        }
+        if let Some((why, _)) = self.finished.take() {
+            self.report(Report::Finished(why));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.finished
+            .as_ref()
+            .is_some_and(|(_, until)| self.front.is_done() || self.clock.now() >= *until)
+    }
+
+    fn next_timeout(&self) -> Option<Now> {
+        let asking = self
+            .asking
+            .as_ref()
+            .map(|asking| asking.next.min(asking.until));
+        let over = self.finished.as_ref().map(|(_, until)| *until);
+        [self.front.next_timeout(), asking, over]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn report(&self, report: Report) {
+        let _ = self.task.reports.send(report);
+    }
+
+    async fn timeout(&mut self) {
+        let now = self.clock.now();
+        if let Some(asking) = &mut self.asking {
+            if now >= asking.until {
+                let name = match &asking.agent {
+                    Agent::Sip { name, at, .. } => format!("{name} does not answer at {at}"),
+                    Agent::BuiltIn => "the built-in agent".to_owned(),
+                };
+                self.asking = None;
+                self.contender_failed(name).await;
+            } else if now >= asking.next {
+                asking.next = now.saturating_add(ASK_EVERY);
+                asking.number += 1;
+                if let Agent::Sip { user, at, .. } = &asking.agent {
+                    let bytes = question(
+                        self.inside_at,
+                        user.as_ref(),
+                        *at,
+                        &self.asking_id,
+                        asking.number,
+                    );
+                    let _ = self.inside.send_to(&bytes, *at).await;
+                }
+            }
+        }
+        self.feed(Input::Timeout).await;
+    }
+
+    /// Pushes into the front and does what it wants.
+    async fn feed(&mut self, input: Input<'_>) {
+        let mut out = Vec::new();
+        self.front.handle(input, self.clock.now(), &mut out);
+        for output in out {
+            self.obey(output).await;
+        }
+    }
+
+    async fn obey(&mut self, output: Output) {
+        match output {
+            Output::ToPeer { bytes, hop } => match hop {
+                Hop::Udp(to) => {
+                    if let Err(error) = self.listening.udp.send_to(&bytes, to).await {
+                        debug!(invitation = self.task.invitation.0, %to, %error, "not sent");
+                    }
+                }
+                Hop::Tcp(stream) => {
+                    if let Some(line) = self.streams.get(&stream) {
+                        // A peer that does not read is not waited for.
+                        let _ = line.try_send(bytes);
+                    }
+                }
+            },
+            Output::ToAgent { bytes, to } => {
+                let _ = self.inside.send_to(&bytes, to).await;
+            }
+            Output::Connect(to) => self.connect(to),
+            Output::NextAgent => self.change_agent().await,
+            Output::Media(media) => self.flow(media),
+            Output::Say(text) => {
+                info!(invitation = self.task.invitation.0, text, "call");
+                self.report(Report::Say(text));
+            }
+            Output::Finished(why) => {
+                info!(invitation = self.task.invitation.0, why, "call over");
+                let until = self.clock.now().saturating_add(FAREWELL);
+                self.finished.get_or_insert((why, until));
+            }
+        }
+    }
+
+    fn flow(&mut self, media: Media) {
+        info!(
+            invitation = self.task.invitation.0,
+            peer = %media.peer.0,
+            codec = media.audio.first().map_or("", |format| format.name.as_str()),
+            "media"
+        );
+        self.sound.flow(media);
+    }
+
+    // ---- the peer's side -------------------------------------------------------------------
+
+    /// Whether a stranger speaks. Only the host the peer negotiated is listened to.
+    fn is_peer(&self, from: SocketAddrV4) -> bool {
+        let known = self.hosts.contains(from.ip());
+        if !known {
+            debug!(invitation = self.task.invitation.0, %from, "a stranger; ignored");
+        }
+        known
+    }
+
+    async fn datagram(&mut self, bytes: &[u8], from: SocketAddrV4) {
+        if self.is_peer(from) {
+            self.peer_bytes(bytes, Hop::Udp(from), from).await;
+        }
+    }
+
+    async fn peer_bytes(&mut self, bytes: &[u8], hop: Hop, source: SocketAddrV4) {
+        match sip::read(bytes) {
+            Ok(message) => {
+                trace_message(self.task.invitation.0, "peer", &message);
+                let input = Input::Peer {
+                    message: &message,
+                    hop,
+                    source,
+                };
+                self.feed(input).await;
+            }
+            Err(sip::Error::Refused(refusal)) => {
+                debug!(invitation = self.task.invitation.0, %refusal, "refused");
+                if let Some(bytes) = refusal.response() {
+                    self.obey(Output::ToPeer { bytes, hop }).await;
+                }
+            }
+            Err(error) => debug!(invitation = self.task.invitation.0, %error, "ignored"),
+        }
+    }
+
+    fn connect(&mut self, to: SocketAddrV4) {
+        let target = self
+            .targets
+            .iter()
+            .copied()
+            .find(|target| target.address() == SocketAddr::V4(to));
+        let events = self.stream_events.0.clone();
+        self.tasks.spawn(async move {
+            let stream = match target {
+                Some(target) => socket::tcp_connect_peer(target, CONNECT_WITHIN).await.ok(),
+                None => None,
+            };
+            let made = StreamEvent::Made(stream.map(|stream| (stream, to)));
+            let _ = events.send(made).await;
+        });
+    }
+
+    fn take_stream(&mut self, stream: TcpStream, from: SocketAddrV4) {
+        if self.is_peer(from) && self.streams.len() < MAX_STREAMS {
+            self.open_stream(stream, from);
+        }
+    }
+
+    /// Reads and writes a connection in tasks of its own.
+    fn open_stream(&mut self, stream: TcpStream, from: SocketAddrV4) -> u64 {
+        self.next_stream += 1;
+        let id = self.next_stream;
+        let (line, mut outgoing) = mpsc::channel::<Vec<u8>>(16);
+        self.streams.insert(id, line);
+        let events = self.stream_events.0.clone();
+        let (mut read, mut write) = stream.into_split();
+        self.tasks.spawn(async move {
+            let mut frames = sip::frame::Stream::default();
+            let mut buffer = vec![0; 4096];
+            'reading: while let Ok(n) = read.read(&mut buffer).await {
+                frames.push(buffer.get(..n).unwrap_or_default());
+                loop {
+                    match frames.next() {
+                        Ok(Some(bytes)) => {
+                            let event = StreamEvent::Message(id, bytes, from);
+                            if events.send(event).await.is_err() {
+                                break 'reading;
+                            }
+                        }
+                        Ok(None) if n > 0 => break,
+                        // The end, or no SIP stream.
+                        _ => break 'reading,
+                    }
+                }
+            }
+            let _ = events.send(StreamEvent::Closed(id)).await;
+        });
+        self.tasks.spawn(async move {
+            while let Some(bytes) = outgoing.recv().await {
+                if write.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+        });
+        id
+    }
+
+    async fn stream_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Made(Some((stream, to))) => {
+                let id = self.open_stream(stream, to);
+                self.feed(Input::Stream(Some(id))).await;
+            }
+            StreamEvent::Made(None) => self.feed(Input::Stream(None)).await,
+            StreamEvent::Message(id, bytes, from) => {
+                self.peer_bytes(&bytes, Hop::Tcp(id), from).await;
+            }
+            StreamEvent::Closed(id) => {
+                self.streams.remove(&id);
+                self.feed(Input::StreamClosed(id)).await;
+            }
+        }
+    }
+
+    // ---- the agent's side ------------------------------------------------------------------
+
+    async fn from_agent(&mut self, bytes: &[u8], from: SocketAddrV4) {
+        let message = match sip::read(bytes) {
+            Ok(message) => message,
+            Err(sip::Error::Refused(refusal)) => {
+                if let Some(bytes) = refusal.response() {
+                    let _ = self.inside.send_to(&bytes, from).await;
+                }
+                return;
+            }
+            Err(_) => return,
+        };
+        trace_message(self.task.invitation.0, "agent", &message);
+        if let Message::Response(response) = &message
+            && response.fields.cseq.method == Method::Options
+        {
+            let ours = response.fields.call_id.as_str() == self.asking_id.as_str();
+            if let Some(asking) = self.asking.take_if(|_| ours) {
+                self.feed(Input::AgentReady(asking.agent)).await;
+            }
+            return;
+        }
+        let input = Input::Agent {
+            message: &message,
+            source: from,
+        };
+        self.feed(input).await;
+    }
+
+    /// Starts the next contender; says so when there is none.
+    fn next_agent(&mut self) -> bool {
+        self.attempt += 1;
+        match self.contenders.next() {
+            Some(contender) => {
+                let events = self.agent_events.0.clone();
+                self.runner = Some(Runner::start(contender, self.attempt, events));
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn change_agent(&mut self) {
+        self.asking = None;
+        if let Some(runner) = self.runner.take() {
+            // Its end is reported when it comes; the call does not wait for it.
+            self.tasks.spawn(runner.stop());
+        }
+        if !self.next_agent() {
+            let why = self.contenders.why_none();
+            Box::pin(self.feed(Input::NoAgent(why))).await;
+        }
+    }
+
+    async fn contender_failed(&mut self, why: String) {
+        info!(invitation = self.task.invitation.0, why, "agent");
+        self.contenders.note(why);
+        self.change_agent().await;
+    }
+
+    async fn agent_event(&mut self, attempt: usize, event: Event) {
+        let current = self
+            .runner
+            .as_ref()
+            .is_some_and(|runner| runner.attempt == attempt);
+        match event {
+            Event::Started { name, pid } => self.report(Report::Started { program: name, pid }),
+            Event::Ended { name, how } => {
+                self.report(Report::ProgramEnded { program: name, how });
+                if current {
+                    self.runner = None;
+                    self.asking = None;
+                    self.feed(Input::AgentGone).await;
+                }
+            }
+            Event::Failed(why) if current => self.contender_failed(why).await,
+            Event::Up { agent, within } if current => {
+                let now = self.clock.now();
+                match agent {
+                    Agent::BuiltIn => self.feed(Input::AgentReady(agent)).await,
+                    Agent::Sip { .. } => {
+                        self.asking = Some(Asking {
+                            agent,
+                            next: now,
+                            until: now.saturating_add(within),
+                            number: 0,
+                        });
+                    }
+                }
+            }
+            Event::Failed(_) | Event::Up { .. } => {}
+        }
+    }
+}
+
+fn trace_message(invitation: u64, side: &str, message: &Message) {
+    let fields = message.fields();
+    let what = match message {
+        Message::Request(request) => request.method.to_string(),
+        Message::Response(response) => response.status.to_string(),
+    };
+    debug!(invitation, side, what, call = %fields.call_id, number = fields.cseq.number, "sip");
+}
+
+async fn pause_for(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Unguessable bytes. Without randomness (which Linux does not withhold) calls still work, only
+/// their tags could be guessed; the peer's address is checked all the same.
+fn seed() -> [u8; 24] {
+    let mut bytes = [0; 24];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        warn!(%error, "no randomness");
+    }
+    bytes
+}
+
+fn token() -> Option<Token> {
+    let hex: String = seed().iter().take(12).map(|b| format!("{b:02x}")).collect();
+    Token::new(hex).ok()
+}
+
+#[cfg(test)]
+mod tests;

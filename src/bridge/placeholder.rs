@@ -1,0 +1,333 @@
+//! Placeholders: `{peer.ip}` in an argument, a variable or a file that a program is given.
+//!
+//! A placeholder expands inside its own argument and can never make a second one. Values are
+//! types, printed from a parsed value; text that a peer chose is admitted through an allow-list and
+//! only where it is the whole argument (ANCHORS.md E.3 row 1).
+
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
+
+/// The placeholders that have one meaning everywhere. `{file.NAME}` and `{path.NAME}` come on top,
+/// one for each entry of `files` and `paths`.
+pub(super) const KNOWN: &[&str] = &[
+    "agent.port",
+    "agent.rtp",
+    "dir",
+    "own.ip",
+    "peer",
+    "peer.ip",
+    "peer.port",
+    "recording",
+    "sdp",
+];
+
+/// The longest text of a peer's choosing that is handed on, in bytes.
+const MAX_WORD: usize = 128;
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// An address.
+    Ip(Ipv4Addr),
+    /// A port.
+    Port(u16),
+    /// A path of our own making.
+    Path(PathBuf),
+    /// Text from outside; made by [`Value::word`] only.
+    Word(Word),
+}
+
+/// Text from outside that passed the allow-list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word(String);
+
+/// The values of one hand-over, by placeholder.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    table: BTreeMap<String, Value>,
+}
+
+/// A text with placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Placeholder(String),
+}
+
+/// What is wrong with a template or a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A brace has no partner.
+    #[error("`{{` without `}}`; write `{{{{` for a brace itself")]
+    Unclosed,
+    /// A closing brace alone.
+    #[error("`}}` without `{{`; write `}}}}` for a brace itself")]
+    Unopened,
+    /// Nobody knows the placeholder.
+    #[error("there is no placeholder {{{name}}}; there are {known}")]
+    Unknown {
+        /// What stands there.
+        name: String,
+        /// What could.
+        known: String,
+    },
+    /// Text of a peer's choosing inside a longer argument.
+    #[error("{{{0}}} is text the other person chose, so it must be the whole argument")]
+    NotAlone(String),
+    /// The placeholder has no value in this hand-over.
+    #[error("{{{0}}} has no value here")]
+    NoValue(String),
+    /// Text from outside with characters that no program should get.
+    #[error("the other person's {0} holds characters that are not handed to programs")]
+    Unsafe(String),
+}
+
+impl Value {
+    /// Text from outside: letters, digits and `._@+-`, not beginning with `-`, so that no program
+    /// takes it for an option, a path or two arguments.
+    ///
+    /// # Errors
+    /// [`TemplateError::Unsafe`], naming `what` it was.
+    pub fn word(what: &str, text: &str) -> Result<Self, TemplateError> {
+        let admitted = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+        if text.is_empty()
+            || text.len() > MAX_WORD
+            || text.starts_with('-')
+            || !text.chars().all(admitted)
+        {
+            return Err(TemplateError::Unsafe(what.to_owned()));
+        }
+        Ok(Self::Word(Word(text.to_owned())))
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Ip(ip) => ip.to_string(),
+            Self::Port(port) => port.to_string(),
+            Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Word(word) => word.0.clone(),
+        }
+    }
+}
+
+impl Values {
+    /// Sets a value.
+    pub fn set(&mut self, placeholder: &str, value: Value) {
+        self.table.insert(placeholder.to_owned(), value);
+    }
+
+    /// The same, chained.
+    #[must_use]
+    pub fn with(mut self, placeholder: &str, value: Value) -> Self {
+        self.set(placeholder, value);
+        self
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn get(&self, placeholder: &str) -> Option<&Value> {
+        self.table.get(placeholder)
+    }
+}
+
+impl Template {
+    /// Reads a template; `own` are the `file.` and `path.` names of its handoff.
+    ///
+    /// # Errors
+    /// When a brace or a placeholder is wrong.
+    pub fn read(text: &str, own: &[String]) -> Result<Self, TemplateError> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = from.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = from.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else if let Some(inside) = from.strip_prefix('{') {
+                let (name, after) = inside.split_once('}').ok_or(TemplateError::Unclosed)?;
+                if !KNOWN.contains(&name) && !own.iter().any(|own| own == name) {
+                    return Err(unknown(name, own));
+                }
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Placeholder(name.to_owned()));
+                rest = after;
+            } else {
+                return Err(TemplateError::Unopened);
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() || pieces.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        let template = Self { pieces };
+        template.check_alone()?;
+        Ok(template)
+    }
+
+    /// `{peer}` is the only text of a peer's choosing.
+    fn check_alone(&self) -> Result<(), TemplateError> {
+        let foreign = |piece: &Piece| matches!(piece, Piece::Placeholder(name) if name == "peer");
+        if self.pieces.len() > 1 && self.pieces.iter().any(foreign) {
+            return Err(TemplateError::NotAlone("peer".into()));
+        }
+        Ok(())
+    }
+
+    /// The text with every placeholder replaced.
+    ///
+    /// # Errors
+    /// When a placeholder has no value.
+    pub fn expand(&self, values: &Values) -> Result<String, TemplateError> {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Literal(text) => Ok(text.clone()),
+                Piece::Placeholder(name) => values
+                    .get(name)
+                    .map(Value::print)
+                    .ok_or_else(|| TemplateError::NoValue(name.clone())),
+            })
+            .collect()
+    }
+
+    /// The whole text when it holds no placeholder.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+fn unknown(name: &str, own: &[String]) -> TemplateError {
+    let known: Vec<String> = KNOWN
+        .iter()
+        .map(ToString::to_string)
+        .chain(own.iter().cloned())
+        .map(|name| format!("{{{name}}}"))
+        .collect();
+    let name = name.chars().take(40).collect();
+    TemplateError::Unknown {
+        name,
+        known: known.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn expand(text: &str) -> Result<String, TemplateError> {
+        let values = Values::default()
+            .with("peer.ip", Value::Ip(Ipv4Addr::new(192, 0, 2, 10)))
+            .with("peer.port", Value::Port(5060))
+            .with("dir", Value::Path("/run/x y".into()))
+            .with("file.rc", Value::Path("/run/rc".into()));
+        Template::read(text, &["file.rc".into()])?.expand(&values)
+    }
+
+    #[test]
+    fn placeholders_expand_where_they_stand() {
+        for (text, expanded) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("{peer.ip}", "192.0.2.10"),
+            (
+                "sip:x@{peer.ip}:{peer.port};transport=tcp",
+                "sip:x@192.0.2.10:5060;transport=tcp",
+            ),
+            ("{dir}/a", "/run/x y/a"),
+            ("{file.rc}", "/run/rc"),
+            ("{{peer.ip}}", "{peer.ip}"),
+            ("a}}b{{c", "a}b{c"),
+        ] {
+            assert_eq!(expand(text).as_deref(), Ok(expanded), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (text, message) in [
+            ("{peer.ip", "`{` without `}`; write `{{` for a brace itself"),
+            ("peer.ip}", "`}` without `{`; write `}}` for a brace itself"),
+            ("{recording}", "{recording} has no value here"),
+            (
+                "x{peer}",
+                "{peer} is text the other person chose, so it must be the whole argument",
+            ),
+        ] {
+            assert_eq!(expand(text).unwrap_err().to_string(), message, "{text}");
+        }
+        let unknown = expand("{peer.name}").unwrap_err().to_string();
+        assert!(
+            unknown.starts_with("there is no placeholder {peer.name}; there are {agent.port} ")
+        );
+        assert!(unknown.ends_with(" {file.rc}"));
+    }
+
+    #[test]
+    fn text_from_outside_passes_an_allow_list() {
+        for text in ["alice@example.com", "a", "x_1+2.3-4"] {
+            assert!(Value::word("handle", text).is_ok(), "{text}");
+        }
+        let long = "a".repeat(MAX_WORD + 1);
+        for text in [
+            "",
+            "-o",
+            "--",
+            "a b",
+            "a;b",
+            "$(x)",
+            "`x`",
+            "a'b",
+            "a\"b",
+            "a\nb",
+            "a\0b",
+            "a/b",
+            "../x",
+            "a\u{202e}b",
+            "é",
+            "a=b",
+            "a|b",
+            "a&b",
+            "<a>",
+            "{peer}",
+            &long,
+        ] {
+            assert!(Value::word("handle", text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_what_is_read_expands(text in ".{0,60}") {
+            if let Ok(template) = Template::read(&text, &[]) {
+                let _ = template.expand(&Values::default());
+            }
+        }
+
+        #[test]
+        fn what_a_word_expands_to_is_that_word(text in "[^-].{0,40}") {
+            if let Ok(word) = Value::word("handle", &text) {
+                let values = Values::default().with("peer", word);
+                let expanded = Template::read("{peer}", &[]).unwrap().expand(&values).unwrap();
+                prop_assert_eq!(expanded, text);
+            }
+        }
+    }
+}

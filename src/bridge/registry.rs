@@ -1,0 +1,372 @@
+//! All bridges: the built-in ones, those of the system, those of the user. A later layer replaces
+//! an earlier bridge of the same id, or hides it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Bridge, BridgeError, Origin,
+    manifest::{self, Reading},
+};
+use crate::invitation::Guid;
+
+/// The files of `bridges/`, embedded.
+const BUILT_IN: &[(&str, &str)] = &[
+    (
+        "application-sharing.toml",
+        include_str!("../../bridges/application-sharing.toml"),
+    ),
+    (
+        "baldurs-gate-2.toml",
+        include_str!("../../bridges/baldurs-gate-2.toml"),
+    ),
+    (
+        "file-transfer.toml",
+        include_str!("../../bridges/file-transfer.toml"),
+    ),
+    (
+        "jedi-knight.toml",
+        include_str!("../../bridges/jedi-knight.toml"),
+    ),
+    (
+        "mechwarrior-mercenaries.toml",
+        include_str!("../../bridges/mechwarrior-mercenaries.toml"),
+    ),
+    (
+        "netmeeting.toml",
+        include_str!("../../bridges/netmeeting.toml"),
+    ),
+    (
+        "remote-assistance-offer.toml",
+        include_str!("../../bridges/remote-assistance-offer.toml"),
+    ),
+    (
+        "remote-assistance.toml",
+        include_str!("../../bridges/remote-assistance.toml"),
+    ),
+    ("voice.toml", include_str!("../../bridges/voice.toml")),
+    ("webcam.toml", include_str!("../../bridges/webcam.toml")),
+    (
+        "whiteboard.toml",
+        include_str!("../../bridges/whiteboard.toml"),
+    ),
+];
+
+/// All bridges.
+#[derive(Debug, Default)]
+pub struct Registry {
+    bridges: BTreeMap<String, Arc<Bridge>>,
+}
+
+/// The folders that hold bridges of the system and of the user, least important first (XDG base
+/// directories).
+#[must_use]
+pub fn folders() -> Vec<PathBuf> {
+    use etcetera::BaseStrategy;
+
+    let system = std::env::var("XDG_CONFIG_DIRS")
+        .ok()
+        .filter(|dirs| !dirs.is_empty());
+    let system = system.unwrap_or_else(|| "/etc/xdg".to_owned());
+    let mut folders: Vec<PathBuf> = system
+        .split(':')
+        .rev()
+        .map(Path::new)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join("msn-handoff/bridges"))
+        .collect();
+    if let Ok(strategy) = etcetera::base_strategy::Xdg::new() {
+        folders.push(strategy.config_dir().join("msn-handoff/bridges"));
+    }
+    folders
+}
+
+impl Registry {
+    /// The built-in bridges, then those of the folders in order. A folder that does not exist is
+    /// no mistake.
+    ///
+    /// # Errors
+    /// The first file that is wrong, cannot be read, or could be written by somebody else.
+    pub fn load(folders: &[PathBuf]) -> Result<Self, BridgeError> {
+        let mut registry = Self::default();
+        for (name, text) in BUILT_IN {
+            registry.add(manifest::read(Path::new(name), text, Origin::BuiltIn)?);
+        }
+        for folder in folders {
+            for file in files(folder)? {
+                registry.add(read_file(&file)?);
+            }
+        }
+        registry.check_guids()?;
+        Ok(registry)
+    }
+
+    fn add(&mut self, reading: Reading) {
+        match reading {
+            Reading::Bridge(bridge) => {
+                self.bridges
+                    .insert(bridge.application.id.clone(), Arc::new(*bridge));
+            }
+            Reading::Hidden(id) => {
+                self.bridges.remove(&id);
+            }
+        }
+    }
+
+    /// One GUID means one application, or the answer would depend on chance.
+    fn check_guids(&self) -> Result<(), BridgeError> {
+        for bridge in self.iter() {
+            for guid in &bridge.application.guids {
+                let owner = self
+                    .by_guid(guid)
+                    .filter(|other| !Arc::ptr_eq(other, bridge));
+                if let Some(other) = owner {
+                    let (newer, older) = match (&bridge.origin, &other.origin) {
+                        (Origin::BuiltIn, Origin::File(_)) => (other, bridge),
+                        _ => (bridge, other),
+                    };
+                    return Err(BridgeError {
+                        file: PathBuf::from(newer.origin.to_string()),
+                        line: 1,
+                        message: format!(
+                            "{} already belongs to {:?} ({}); use that id to replace it",
+                            guid.as_written(),
+                            older.application.id,
+                            older.origin
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bridge with that id.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Bridge>> {
+        self.bridges.get(id)
+    }
+
+    /// The bridge with that GUID, in whatever spelling (PROTOCOL.md section 3 rule 1).
+    #[must_use]
+    pub fn by_guid(&self, guid: &Guid) -> Option<&Arc<Bridge>> {
+        self.iter()
+            .find(|bridge| bridge.application.guids.contains(guid))
+    }
+
+    /// All, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Bridge>> {
+        self.bridges.values()
+    }
+}
+
+/// Reads one file of the user's or the system's.
+///
+/// # Errors
+/// As [`Registry::load`].
+pub fn read_file(path: &Path) -> Result<Reading, BridgeError> {
+    trusted(path)?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    manifest::read(path, &text, Origin::File(path.to_owned()))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, BridgeError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
+    trusted(folder)?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// A bridge file starts programs, so only its owner may write it: us or root.
+fn trusted(path: &Path) -> Result<(), BridgeError> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    let owner = metadata.uid();
+    let refuse = |message: &str| {
+        Err(BridgeError {
+            file: path.to_owned(),
+            line: 1,
+            message: message.to_owned(),
+        })
+    };
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return refuse("belongs to another user, who could make it start anything: copy it");
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refuse("can be written by others, who could make it start anything: chmod go-w it");
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> BridgeError {
+    BridgeError {
+        file: path.to_owned(),
+        line: 1,
+        message: format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        dir
+    }
+
+    const GAME: &str = r#"
+id = "my-game"
+name = "My Game"
+guids = ["{00000000-1111-2222-3333-444444444444}"]
+announce = "My Game"
+[negotiation]
+"#;
+
+    #[test]
+    fn the_embedded_files_are_the_folder() {
+        let embedded: BTreeSet<String> = BUILT_IN
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        let folder: BTreeSet<String> =
+            fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/bridges"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name.ends_with(".toml"))
+                .collect();
+        assert_eq!(embedded, folder);
+        for (name, text) in BUILT_IN {
+            let id = name.trim_end_matches(".toml");
+            let Reading::Bridge(bridge) =
+                manifest::read(Path::new(name), text, Origin::BuiltIn).unwrap()
+            else {
+                panic!("{name} is hidden")
+            };
+            assert_eq!(bridge.application.id, id, "{name} names another id");
+        }
+    }
+
+    #[test]
+    fn every_application_of_the_table_is_known_by_its_guid() {
+        let registry = Registry::load(&[]).unwrap();
+        // PROTOCOL.md section 6.
+        for (guid, id) in [
+            ("{44BBA842-CC51-11CF-AAFA-00AA00B6015C}", "netmeeting"),
+            ("{44BBA842-CC51-11CF-AAFA-00AA00B6015B}", "netmeeting"),
+            ("{02D3C01F-BF30-4825-A83A-DE7AF41648AA}", "voice"),
+            ("{1DF57D09-637A-4ca5-91B9-2C3EDAAF62FE}", "whiteboard"),
+            (
+                "{F1B1920C-6A3C-4ce7-B18C-AFAB305FD03D}",
+                "application-sharing",
+            ),
+            (
+                "{56b994a7-380f-410b-9985-c809d78c1bdc}",
+                "remote-assistance",
+            ),
+            (
+                "{703EA1A8-D73E-43e3-852C-EE85B5D872C2}",
+                "remote-assistance-offer",
+            ),
+            ("2A23868E-B45F-401d-B8B0-1E16B774A5B7", "webcam"),
+            ("{2a23868e-b45f-401d-b8b0-1e16b774a5b7}", "webcam"),
+            ("{8DAE4336-2B71-11D4-9A6C-006067325E47}", "baldurs-gate-2"),
+            (
+                "{41FD0FA-2942-4DC4-B4C5-73D2C55F4C94}",
+                "mechwarrior-mercenaries",
+            ),
+            (
+                "{041FD0FA-2942-4DC4-B4C5-73D2C55F4C94}",
+                "mechwarrior-mercenaries",
+            ),
+            ("{A5794C17-F586-4941-9906-9AF0F8E62283}", "jedi-knight"),
+            ("{5D3E02AB-6190-11d3-BBBB-00C04F795683}", "file-transfer"),
+        ] {
+            let guid_read = Guid::read(guid.as_bytes()).unwrap();
+            let bridge = registry
+                .by_guid(&guid_read)
+                .unwrap_or_else(|| panic!("{guid}"));
+            assert_eq!(bridge.application.id, id);
+        }
+    }
+
+    #[test]
+    fn a_users_file_adds_replaces_and_hides() {
+        let dir = folder(&[
+            ("my-game.toml", GAME),
+            (
+                "webcam.toml",
+                "id = \"webcam\"\nname = \"mine\"\nguids = [\"2A23868E-B45F-401d-B8B0-1E16B774A5B7\"]\nannounce = \"x\"\n[negotiation]\n",
+            ),
+            (
+                "hide.toml",
+                "id = \"whiteboard\"\nenabled = false\nname = \"\"\nguids = []\nannounce = \"\"\n[negotiation]\n",
+            ),
+            ("notes.txt", "not a bridge"),
+        ]);
+        let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
+        assert!(registry.by_id("my-game").is_some());
+        assert_eq!(registry.by_id("webcam").unwrap().application.name, "mine");
+        assert!(registry.by_id("whiteboard").is_none());
+        assert!(registry.by_id("voice").is_some());
+    }
+
+    #[test]
+    fn a_guid_that_belongs_to_another_is_refused() {
+        let dir = folder(&[(
+            "my-game.toml",
+            &GAME.replace(
+                "{00000000-1111-2222-3333-444444444444}",
+                "{02d3c01f-bf30-4825-a83a-de7af41648aa}",
+            ),
+        )]);
+        let error = Registry::load(&[dir.path().to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("already belongs to \"voice\" (built in)"),
+            "{error}"
+        );
+        assert!(error.contains("my-game.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused() {
+        let dir = folder(&[("my-game.toml", GAME)]);
+        let file = dir.path().join("my-game.toml");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).unwrap();
+        let error = Registry::load(&[dir.path().to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with("chmod go-w it"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_no_mistake() {
+        assert!(Registry::load(&["/nonexistent/bridges".into()]).is_ok());
+    }
+}
