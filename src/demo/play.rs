@@ -199,9 +199,9 @@ fn asks(line: &str) -> bool {
     line.contains("/accept")
 }
 
-/// Whether this says that the call is up.
+/// Whether this says that the call is up (the SIP front's words).
 fn talks(what: &What) -> bool {
-    matches!(what, What::Progress(words) if words.contains("answered"))
+    matches!(what, What::Progress(words) if words.starts_with("the call is on"))
 }
 
 #[cfg(test)]
@@ -281,14 +281,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_play_goes_from_the_offer_to_the_end_of_the_call() {
-        let (result, picture) = play(What::Progress("Bob answered".to_owned())).await;
+        let (result, picture) =
+            play(What::Progress("the call is on: baresip has it".to_owned())).await;
         result.unwrap();
         let mut rest = picture.as_str();
         for step in [
             "CAL ann",
             "/accept or",
             "── /accept",
-            "Bob answered",
+            "the call is on",
             "── /hangup",
         ] {
             let (_, after) = rest

@@ -18,10 +18,9 @@ use super::{
     server::{Server, ServerSettings},
     story::Cast,
     tone::{Recording, RecordingError},
-    voice::{self, Agent},
+    voice::{self, Agent, VoiceError},
 };
 use crate::{
-    bridge::BridgeError,
     clock::Clock,
     consent::Rules,
     dispatcher::{self, Dispatcher, InviteError},
@@ -75,9 +74,9 @@ pub enum DemoError {
         /// What it said.
         source: std::io::Error,
     },
-    /// The built-in bridges could not be read.
+    /// The demo's own bridges could not be made.
     #[error(transparent)]
-    Bridge(#[from] BridgeError),
+    Voice(#[from] VoiceError),
     /// A client could not log in.
     #[error("logging in: {0}")]
     Client(#[from] ClientError),
@@ -120,20 +119,22 @@ pub async fn run(
     std::fs::create_dir_all(&settings.directory).map_err(system("making the folder"))?;
     let directory = std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
     let agent = settings.agent.found();
-    let hub = |registry| {
+    let hub = |registry, recordings: &Path| {
         Dispatcher::start(dispatcher::Settings {
             registry: Arc::new(registry),
             rules: Rules::default(),
             // A loopback address announced puts loopback peers within the policy.
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
-            recordings: directory.clone(),
+            recordings: recordings.to_owned(),
             negotiation: negotiation::Settings::default(),
         })
     };
-    let far = tempfile::tempdir().map_err(system("a folder for the peer"))?;
-    let ours = hub(voice::ours(agent, &directory)?);
-    let theirs = hub(voice::theirs(far.path(), TONE)?);
+    let [near, far] = [tempfile::tempdir(), tempfile::tempdir()];
+    let near = near.map_err(system("making a folder for the user's agent"))?;
+    let far = far.map_err(system("making a folder for the peer's agent"))?;
+    let ours = hub(voice::ours(agent, &directory, near.path())?, &directory);
+    let theirs = hub(voice::theirs(far.path())?, far.path());
     writeln!(out, "The call is taken by {}.\n", agent.name()).map_err(PlayError::from)?;
 
     let played = perform(&settings, agent, &ours, &theirs, out).await;
