@@ -93,7 +93,9 @@ pub enum DemoError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// The recording is not of the tone.
-    #[error("the tone did not arrive: {TONE} Hz at {level:.1} dBFS, {OTHER} Hz at {other:.1} dBFS, in {path}")]
+    #[error(
+        "the tone did not arrive: {TONE} Hz at {level:.1} dBFS, {OTHER} Hz at {other:.1} dBFS, in {path}"
+    )]
     NoTone {
         /// The recording.
         path: PathBuf,
@@ -117,7 +119,8 @@ pub async fn run(
     out: &mut (dyn Write + Send),
 ) -> Result<Outcome, DemoError> {
     std::fs::create_dir_all(&settings.directory).map_err(system("making the folder"))?;
-    let directory = std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
+    let directory =
+        std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
     let agent = settings.agent.found();
     let hub = |registry, recordings: &Path| {
         Dispatcher::start(dispatcher::Settings {
@@ -213,8 +216,8 @@ async fn perform(
 
 /// Listens to what was recorded.
 fn judge(directory: &Path, agent: Agent, out: &mut dyn Write) -> Result<Outcome, DemoError> {
-    let recording =
-        voice::recording_in(directory).ok_or_else(|| DemoError::NoRecording(directory.to_owned()))?;
+    let recording = voice::recording_in(directory)
+        .ok_or_else(|| DemoError::NoRecording(directory.to_owned()))?;
     let heard = Recording::read(&recording)?;
     let (level, other) = (heard.level(TONE), heard.level(OTHER));
     if level < LOUD || other > SOFT {
