@@ -244,7 +244,7 @@ pub enum Reading {
 ///
 /// # Errors
 /// What is wrong, where, and what would be right.
-pub fn read(file: &Path, text: &str, origin: Origin) -> Result<Reading, BridgeError> {
+pub(super) fn read(file: &Path, text: &str, origin: Origin) -> Result<Reading, BridgeError> {
     let place = Place { file, text };
     let raw: File = toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);

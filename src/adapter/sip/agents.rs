@@ -218,7 +218,10 @@ pub(super) fn question(
             )),
         )
         .fixed("Max-Forwards", "70")
-        .header("From", &text(format!("<sip:bridge@{inside}>;tag={call_id}")))
+        .header(
+            "From",
+            &text(format!("<sip:bridge@{inside}>;tag={call_id}")),
+        )
         .header("To", &text(format!("<{target}>")))
         .header("Call-ID", &text(call_id.to_string()))
         .header("CSeq", &text(format!("{number} OPTIONS")))

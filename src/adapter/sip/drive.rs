@@ -225,7 +225,10 @@ impl Driver {
         let mut refused = None;
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
-            match task.policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
+            match task
+                .policy
+                .check(candidate.ip, candidate.port.unwrap_or(5060))
+            {
                 Ok(allowed) => {
                     if !hosts.contains(&candidate.ip) {
                         hosts.push(candidate.ip);
@@ -241,7 +244,10 @@ impl Driver {
             }
         }
         if let (true, Some(refusal)) = (hosts.is_empty(), refused) {
-            return Err((task, format!("the peer's address is not allowed: {refusal}")));
+            return Err((
+                task,
+                format!("the peer's address is not allowed: {refusal}"),
+            ));
         }
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));

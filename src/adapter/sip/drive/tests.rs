@@ -142,10 +142,11 @@ impl Rtc {
         let mut buffer = vec![0; 4096];
         let mut seen = Vec::new();
         loop {
-            let (n, _) = tokio::time::timeout(Duration::from_secs(20), self.sip.recv_from(&mut buffer))
-                .await
-                .unwrap_or_else(|_| panic!("waiting for {wanted}; seen {seen:?}"))
-                .unwrap();
+            let (n, _) =
+                tokio::time::timeout(Duration::from_secs(20), self.sip.recv_from(&mut buffer))
+                    .await
+                    .unwrap_or_else(|_| panic!("waiting for {wanted}; seen {seen:?}"))
+                    .unwrap();
             let message = sip::read(&buffer[..n]).unwrap();
             let name = match &message {
                 Message::Request(request) => request.method.to_string(),
@@ -167,7 +168,12 @@ impl Rtc {
         self.send("ACK", "").await;
         let session = crate::media::sdp::read(&ok.fields().body).unwrap();
         let audio = session.audio().unwrap();
-        assert!(audio.formats.iter().all(|f| [0, 8, 101].contains(&f.payload_type)));
+        assert!(
+            audio
+                .formats
+                .iter()
+                .all(|f| [0, 8, 101].contains(&f.payload_type))
+        );
         SocketAddrV4::new(audio.ip.unwrap(), audio.port)
     }
 
@@ -224,7 +230,9 @@ async fn linphone(sound: &str) -> Option<Contender> {
          [rtp]\naudio_rtp_port={rtp}\n[net]\nbind_address=127.0.0.1\n[sound]\nechocancellation=0\n{sound}\n\
          [video]\nenabled=0\n"
     );
-    let rc = files.write(std::path::Path::new("rc"), rc.as_bytes()).unwrap();
+    let rc = files
+        .write(std::path::Path::new("rc"), rc.as_bytes())
+        .unwrap();
     let home = files.path().join("home");
     let at = SocketAddrV4::new(HERE, port);
     Some(Contender::Program {
@@ -265,7 +273,11 @@ async fn baresip(tone: &std::path::Path) -> Option<(Contender, PathBuf)> {
     let accounts = format!(
         "<sip:bridge@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1\n"
     );
-    for (name, text) in [("config", config), ("accounts", accounts), ("contacts", String::new())] {
+    for (name, text) in [
+        ("config", config),
+        ("accounts", accounts),
+        ("contacts", String::new()),
+    ] {
         files
             .write(std::path::Path::new(name), text.as_bytes())
             .unwrap();
@@ -316,7 +328,11 @@ async fn linphone_takes_a_call_of_a_synthetic_rtc() {
         return;
     };
     let (task, mut given) = task(Role::Invitee);
-    tokio::spawn(serve(task, Settings::default(), Contenders::new([contender])));
+    tokio::spawn(serve(
+        task,
+        Settings::default(),
+        Contenders::new([contender]),
+    ));
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
@@ -324,7 +340,9 @@ async fn linphone_takes_a_call_of_a_synthetic_rtc() {
     let heard = rtc.talk(sound, 100).await;
     eprintln!("linphone: heard {} samples", heard.len());
     rtc.hang_up().await;
-    let seen = given.until("the end", |r| matches!(r, Report::Finished(_))).await;
+    let seen = given
+        .until("the end", |r| matches!(r, Report::Finished(_)))
+        .await;
     eprintln!("{seen:#?}");
 }
 
@@ -332,7 +350,12 @@ async fn linphone_takes_a_call_of_a_synthetic_rtc() {
 async fn baresip_takes_a_call_of_a_synthetic_rtc() {
     let dir = tempfile::tempdir().unwrap();
     let tone = dir.path().join("tone.wav");
-    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     let mut wav = hound::WavWriter::create(&tone, spec).unwrap();
     for n in 0..80_000_u32 {
         let sample = (f64::from(n) / 8000.0 * 880.0 * std::f64::consts::TAU).sin() * 12000.0;
@@ -344,15 +367,28 @@ async fn baresip_takes_a_call_of_a_synthetic_rtc() {
         return;
     };
     let (task, mut given) = task(Role::Invitee);
-    tokio::spawn(serve(task, Settings::default(), Contenders::new([contender])));
+    tokio::spawn(serve(
+        task,
+        Settings::default(),
+        Contenders::new([contender]),
+    ));
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
     let sound = rtc.call(front).await;
     let heard = rtc.talk(sound, 100).await;
-    eprintln!("baresip: heard {} samples, 880: {} 440: {}", heard.len(), level(&decoded(&heard), 880.0), level(&decoded(&heard), 440.0));
+    eprintln!(
+        "baresip: heard {} samples, 880: {} 440: {}",
+        heard.len(),
+        level(&decoded(&heard), 880.0),
+        level(&decoded(&heard), 440.0)
+    );
     rtc.hang_up().await;
-    for f in std::fs::read_dir(files).unwrap() { eprintln!("{:?}", f.unwrap().path()); }
-    let seen = given.until("the end", |r| matches!(r, Report::Finished(_))).await;
+    for f in std::fs::read_dir(files).unwrap() {
+        eprintln!("{:?}", f.unwrap().path());
+    }
+    let seen = given
+        .until("the end", |r| matches!(r, Report::Finished(_)))
+        .await;
     eprintln!("{seen:#?}");
 }
