@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     adapter::{Order, Report, Task},
+    bridge::{Value, Values},
     clock::Clock,
     endpoint::{policy::Allowed, socket},
     media::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 use super::{
-    agents::{Contender, Contenders, Event, Runner, question},
+    agents::{Contenders, Event, Runner, question},
     front::{Agent, Caller, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
@@ -69,8 +70,7 @@ pub async fn run(task: Task) {
 
 /// As [`run`], with other settings than the usual ones.
 pub async fn run_with(task: Task, settings: Settings) {
-    let contenders = Contenders::new([Contender::BuiltIn]);
-    serve(task, settings, contenders).await;
+    serve(task, settings).await;
 }
 
 /// The sockets the peer is told of.
@@ -87,8 +87,7 @@ struct Early {
     streams: Vec<(TcpStream, SocketAddrV4)>,
 }
 
-/// Serves one invitation with these contenders.
-pub(super) async fn serve(mut task: Task, settings: Settings, contenders: Contenders) {
+async fn serve(mut task: Task, settings: Settings) {
     let mut listening = None;
     let mut early = Early::default();
     let remote = loop {
@@ -118,7 +117,7 @@ pub(super) async fn serve(mut task: Task, settings: Settings, contenders: Conten
         return fail(&task, format!("no port to listen on: {error}"));
     }
     let Some(listening) = listening else { return };
-    match Driver::new(task, settings, contenders, listening, &remote).await {
+    match Driver::new(task, settings, listening, &remote).await {
         Ok(driver) => driver.run(early).await,
         Err((task, why)) => fail(&task, why),
     }
@@ -216,7 +215,6 @@ impl Driver {
     async fn new(
         task: Task,
         settings: Settings,
-        contenders: Contenders,
         listening: Listening,
         remote: &Remote,
     ) -> Result<Self, (Task, String)> {
@@ -225,7 +223,10 @@ impl Driver {
         let mut refused = None;
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
-            match task.policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
+            match task
+                .policy
+                .check(candidate.ip, candidate.port.unwrap_or(5060))
+            {
                 Ok(allowed) => {
                     if !hosts.contains(&candidate.ip) {
                         hosts.push(candidate.ip);
@@ -241,7 +242,10 @@ impl Driver {
             }
         }
         if let (true, Some(refusal)) = (hosts.is_empty(), refused) {
-            return Err((task, format!("the peer's address is not allowed: {refusal}")));
+            return Err((
+                task,
+                format!("the peer's address is not allowed: {refusal}"),
+            ));
         }
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));
@@ -261,6 +265,17 @@ impl Driver {
             return Err((task, "no randomness".to_owned()));
         };
         let clock = Clock::start();
+        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+        if let Some(target) = targets.first() {
+            values.set("peer.ip", Value::Ip(target.ip()));
+            values.set("peer.port", Value::Port(target.port()));
+        }
+        // A handle that no program should get is not given to one.
+        if let Ok(peer) = Value::word("peer", &task.peer) {
+            values.set("peer", peer);
+        }
+        let contenders = Contenders::new(task.bridge.clone(), task.role, values.clone());
+
         let setup = Setup {
             role: task.role,
             caller: settings.caller,
@@ -303,7 +318,7 @@ impl Driver {
     }
 
     async fn run(mut self, early: Early) {
-        if !self.next_agent() {
+        if !self.next_agent().await {
             let why = self.contenders.why_none();
             self.feed(Input::NoAgent(why)).await;
         }
@@ -620,9 +635,9 @@ impl Driver {
     }
 
     /// Starts the next contender; says so when there is none.
-    fn next_agent(&mut self) -> bool {
+    async fn next_agent(&mut self) -> bool {
         self.attempt += 1;
-        match self.contenders.next() {
+        match self.contenders.next().await {
             Some(contender) => {
                 let events = self.agent_events.0.clone();
                 self.runner = Some(Runner::start(contender, self.attempt, events));
@@ -638,7 +653,7 @@ impl Driver {
             // Its end is reported when it comes; the call does not wait for it.
             self.tasks.spawn(runner.stop());
         }
-        if !self.next_agent() {
+        if !self.next_agent().await {
             let why = self.contenders.why_none();
             Box::pin(self.feed(Input::NoAgent(why))).await;
         }
@@ -715,6 +730,3 @@ fn token() -> Option<Token> {
     let hex: String = seed().iter().take(12).map(|b| format!("{b:02x}")).collect();
     Token::new(hex).ok()
 }
-
-#[cfg(test)]
-mod tests;

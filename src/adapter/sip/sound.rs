@@ -1,6 +1,10 @@
 //! Carries the media: between the peer's side and the agent's.
 
-use std::{io, net::{Ipv4Addr, SocketAddr, SocketAddrV4}, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    sync::Arc,
+};
 
 use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 
@@ -42,21 +46,39 @@ impl Sound {
         self.plan.send_replace(Some(media));
         if first {
             for rtcp in [false, true] {
-                let (peer, agent) = if rtcp { (&self.peer.1, &self.agent.1) } else { (&self.peer.0, &self.agent.0) };
-                self.lines.spawn(line(peer.clone(), agent.clone(), self.plan.subscribe(), rtcp));
+                let (peer, agent) = if rtcp {
+                    (&self.peer.1, &self.agent.1)
+                } else {
+                    (&self.peer.0, &self.agent.0)
+                };
+                self.lines.spawn(line(
+                    peer.clone(),
+                    agent.clone(),
+                    self.plan.subscribe(),
+                    rtcp,
+                ));
             }
         }
     }
 }
 
-async fn line(peer: Arc<UdpSocket>, agent: Arc<UdpSocket>, plan: watch::Receiver<Option<Media>>, rtcp: bool) {
+async fn line(
+    peer: Arc<UdpSocket>,
+    agent: Arc<UdpSocket>,
+    plan: watch::Receiver<Option<Media>>,
+    rtcp: bool,
+) {
     let mut a = [0_u8; 2048];
     let mut b = [0_u8; 2048];
     let mut learned: Option<SocketAddr> = None;
     loop {
-        let Some(media) = plan.borrow().clone() else { return };
+        let Some(media) = plan.borrow().clone() else {
+            return;
+        };
         let to_peer: SocketAddrV4 = if rtcp { media.peer.1 } else { media.peer.0 };
-        let to_agent = media.agent.map(|agent| if rtcp { agent.1 } else { agent.0 });
+        let to_agent = media
+            .agent
+            .map(|agent| if rtcp { agent.1 } else { agent.0 });
         tokio::select! {
             got = peer.recv_from(&mut a) => {
                 let Ok((n, from)) = got else { continue };
