@@ -8,7 +8,8 @@ use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 use tokio::sync::mpsc;
 
 use crate::{
-    bridge::Bridge,
+    bridge::{AdapterKind, Bridge},
+    config::Call,
     endpoint::policy::Policy,
     invitation::Medium,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
@@ -30,6 +31,8 @@ pub struct Task {
     pub own_ip: Ipv4Addr,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
+    /// How calls are made (voice and video).
+    pub call: Call,
     /// Where recordings go.
     pub recordings: PathBuf,
     /// What the dispatcher wants. A closed channel means [`Order::End`].
@@ -77,10 +80,20 @@ pub enum Report {
         /// How, in words.
         how: String,
     },
+    /// The hand-over works: the call is up, the game runs. From here on only its end, the user or
+    /// the peer ends it.
+    Running,
     /// A line for the user.
     Say(String),
     /// Context data to send to the peer.
     SendContext(Vec<u8>),
     /// The hand-over is over (the call ended, the program left). The text is for people.
     Finished(String),
+}
+
+/// Runs the adapter of that kind until the hand-over is over.
+pub async fn run(kind: AdapterKind, task: Task) {
+    match kind {
+        AdapterKind::Sip => sip::run(task).await,
+    }
 }

@@ -244,7 +244,7 @@ pub enum Reading {
 ///
 /// # Errors
 /// What is wrong, where, and what would be right.
-pub fn read(file: &Path, text: &str, origin: Origin) -> Result<Reading, BridgeError> {
+pub(super) fn read(file: &Path, text: &str, origin: Origin) -> Result<Reading, BridgeError> {
     let place = Place { file, text };
     let raw: File = toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
@@ -519,6 +519,43 @@ run = ["wine", "game.exe", "{peer.ip}"]
         assert_eq!(bridge.application.dialect, Dialect::Legacy);
         assert_eq!(bridge.application.port.unwrap().number, 47624);
         assert_eq!(bridge.handoffs[0].program(), Some("wine"));
+    }
+
+    #[test]
+    fn the_documented_example_is_read_and_names_every_key() {
+        let page = include_str!("../../docs/BRIDGES.md");
+        let example = page
+            .split("```toml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let Reading::Bridge(bridge) = parse(example).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(bridge.handoffs.len(), 3);
+        // An unknown key makes the reader list all it knows.
+        for (place, from) in [
+            ("id ", "nonsense = 1\nid "),
+            ("dialect ", "nonsense = 1\ndialect "),
+            ("name     =", "nonsense = 1\nname     ="),
+        ] {
+            let message = parse(&example.replacen(place, from, 1))
+                .unwrap_err()
+                .to_string();
+            let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            assert!(keys.len() > 5, "{message}");
+            for key in keys {
+                assert!(example.contains(key), "{key} is not in docs/BRIDGES.md");
+            }
+        }
+        for placeholder in crate::bridge::placeholder::KNOWN {
+            assert!(
+                page.contains(&format!("{{{placeholder}}}")),
+                "{placeholder}"
+            );
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub enum Verdict {
     Pass,
 }
 
-/// What a front can do for the dispatcher. No call may block.
+/// What a front can do for the dispatcher. No call may block, or call [`Invitations`] back before
+/// it returns: the dispatcher is in the middle of something.
 pub trait Carrier: Send + Sync {
     /// Brings an invitation payload (MIME header and body) to `peer`: over an open switchboard
     /// with exactly that peer, or over one it opens (PROTOCOL.md 12.6). Messages to one peer keep

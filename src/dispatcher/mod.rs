@@ -1,5 +1,299 @@
 //! The hub: joins fronts, negotiation, consent and adapters.
+//!
+//! A front tells it what arrived ([`Invitations`]); the account's [`Engine`] says what follows;
+//! this module carries that out: sends through the front's [`Carrier`], asks for consent, drives
+//! adapters, tells the user and whoever subscribed to [`Event`]s. Every call is synchronous and
+//! quick, because the proxy asks before it forwards a message; what takes time is a task that
+//! comes back with another input.
+//!
+//! [`Engine`]: crate::negotiation::Engine
 
+mod account;
 mod carrier;
+mod handover;
 
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, broadcast},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    bridge::{BridgeError, Registry, Unclaimed, folders},
+    clock::Clock,
+    config::{Call, Config},
+    consent::{Rules, chat},
+    endpoint::policy::Policy,
+    event::Event,
+    negotiation::{self, InvitationId},
+};
+use account::Account;
 pub use carrier::{AccountId, Carrier, Delivery, Invitations, Verdict};
+
+/// How many events a slow subscriber may lag behind before it misses some.
+const EVENT_BACKLOG: usize = 1024;
+
+/// What the dispatcher is told once, at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The applications that are known.
+    pub registry: Arc<Registry>,
+    /// Who may have what without a question.
+    pub rules: Rules,
+    /// Which addresses of theirs are allowed.
+    pub policy: Policy,
+    /// The address of ours that peers are told.
+    pub announce: Ipv4Addr,
+    /// Where recordings go; made when the first one is written.
+    pub recordings: PathBuf,
+    /// How calls are made (voice and video).
+    pub call: Call,
+    /// Overrides what the bridges say of an invitation that nothing here can take.
+    pub unclaimed: Option<Unclaimed>,
+    /// Timers and limits of the negotiation.
+    pub negotiation: negotiation::Settings,
+}
+
+impl Settings {
+    /// What a configuration says, with the bridges of the usual folders.
+    ///
+    /// # Errors
+    /// The first bridge file that is wrong.
+    pub fn from_config(config: &Config, announce: Ipv4Addr) -> Result<Self, BridgeError> {
+        Ok(Self {
+            registry: Arc::new(Registry::load(&folders())?),
+            rules: config.rules(),
+            policy: Policy::new(announce, config.network.allow.clone()),
+            announce,
+            recordings: config.recordings_folder(),
+            call: config.call.clone(),
+            unclaimed: config.unclaimed,
+            negotiation: negotiation::Settings {
+                timers: config.negotiation_timers(),
+                ..negotiation::Settings::default()
+            },
+        })
+    }
+}
+
+/// The hub. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Dispatcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    clock: Clock,
+    accounts: Mutex<Accounts>,
+    events: broadcast::Sender<Event>,
+    /// Rung whenever the earliest timeout may have changed.
+    timers: Arc<Notify>,
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Accounts {
+    last: u64,
+    table: BTreeMap<AccountId, Account>,
+}
+
+/// Why [`Dispatcher::invite`] cannot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InviteError {
+    /// No such account is signed in.
+    #[error("that account is not signed in")]
+    NoAccount,
+    /// No bridge has that id.
+    #[error("no application is called {0:?}; `msn-handoff bridges` lists them")]
+    NoApplication(String),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers for the cookie")]
+    NoEntropy,
+}
+
+impl Dispatcher {
+    /// Starts the hub on the current tokio runtime.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        let timers = Arc::new(Notify::new());
+        let shared = Arc::new(Shared {
+            settings,
+            clock: Clock::start(),
+            accounts: Mutex::default(),
+            events: broadcast::channel(EVENT_BACKLOG).0,
+            timers: Arc::clone(&timers),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+        });
+        tokio::spawn(run_timers(Arc::downgrade(&shared), timers));
+        Self { shared }
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Invites `peer` to the application with that bridge id.
+    ///
+    /// # Errors
+    /// When the account or the application is unknown.
+    pub fn invite(
+        &self,
+        id: AccountId,
+        peer: &str,
+        application: &str,
+    ) -> Result<InvitationId, InviteError> {
+        let bridge = self
+            .shared
+            .settings
+            .registry
+            .by_id(application)
+            .ok_or_else(|| InviteError::NoApplication(application.to_owned()))?;
+        let mut accounts = self.shared.lock();
+        let account = accounts.table.get_mut(&id).ok_or(InviteError::NoAccount)?;
+        account.invite(&self.shared, peer, bridge)
+    }
+
+    /// Says yes to an offer.
+    pub fn accept(&self, id: AccountId, invitation: InvitationId) {
+        self.with(id, |account, shared| account.accept(shared, invitation));
+    }
+
+    /// Says no to an offer.
+    pub fn decline(&self, id: AccountId, invitation: InvitationId) {
+        self.with(id, |account, shared| account.decline(shared, invitation));
+    }
+
+    /// Ends an invitation, whatever its state.
+    pub fn hang_up(&self, id: AccountId, invitation: InvitationId) {
+        self.with(id, |account, shared| account.hang_up(shared, invitation));
+    }
+
+    /// Ends every invitation and waits until every adapter has cleaned up.
+    pub async fn shutdown(&self) {
+        {
+            let mut accounts = self.shared.lock();
+            for account in accounts.table.values_mut() {
+                account.end_all(&self.shared);
+            }
+        }
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    fn with<T: Default>(
+        &self,
+        id: AccountId,
+        act: impl FnOnce(&mut Account, &Arc<Shared>) -> T,
+    ) -> T {
+        let mut accounts = self.shared.lock();
+        accounts
+            .table
+            .get_mut(&id)
+            .map(|account| act(account, &self.shared))
+            .unwrap_or_default()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        // A panic while the table was held is a bug, but the other calls go on.
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Invitations for Dispatcher {
+    fn attach(&self, handle: &str, carrier: Arc<dyn Carrier>) -> AccountId {
+        let mut accounts = self.shared.lock();
+        accounts.last += 1;
+        let id = AccountId(accounts.last);
+        let account = Account::new(
+            id,
+            handle,
+            carrier,
+            self.shared.settings.negotiation.clone(),
+        );
+        accounts.table.insert(id, account);
+        tracing::info!(account = handle, "signed in");
+        id
+    }
+
+    fn detach(&self, id: AccountId) {
+        let mut accounts = self.shared.lock();
+        if let Some(mut account) = accounts.table.remove(&id) {
+            account.end_all(&self.shared);
+            tracing::info!(account = account.handle(), "signed out");
+        }
+    }
+
+    fn received(&self, id: AccountId, peer: &str, payload: &[u8]) -> Verdict {
+        let mut accounts = self.shared.lock();
+        match accounts.table.get_mut(&id) {
+            Some(account) => account.received(&self.shared, peer, payload),
+            None => Verdict::Pass,
+        }
+    }
+
+    fn typed(&self, id: AccountId, peer: &str, text: &str) -> Verdict {
+        let Some(command) = chat::Command::parse(text) else {
+            return Verdict::Pass;
+        };
+        let mut accounts = self.shared.lock();
+        match accounts.table.get_mut(&id) {
+            Some(account) => {
+                account.typed(&self.shared, peer, &command);
+                Verdict::Taken
+            }
+            None => Verdict::Pass,
+        }
+    }
+
+    fn carrier_lost(&self, id: AccountId, peer: &str) {
+        self.with(id, |account, shared| account.carrier_lost(shared, peer));
+    }
+
+    fn undelivered(&self, id: AccountId, delivery: Delivery) {
+        self.with(id, |account, shared| {
+            account.undelivered(shared, delivery.0)
+        });
+    }
+}
+
+/// Feeds timeouts to the engines until the dispatcher is gone. Asleep, it holds no part of the hub.
+async fn run_timers(hub: Weak<Shared>, timers: Arc<Notify>) {
+    loop {
+        let pause = {
+            let Some(shared) = hub.upgrade() else { return };
+            let now = shared.clock.now();
+            let mut accounts = shared.lock();
+            for account in accounts.table.values_mut() {
+                account.time_passed(&shared, now);
+            }
+            let next = accounts
+                .table
+                .values()
+                .filter_map(Account::next_timeout)
+                .min();
+            next.map_or(IDLE, |at| at.saturating_sub(now)).min(IDLE)
+        };
+        tokio::select! {
+            () = timers.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// The longest sleep of the timer task: how late it may notice that the hub is gone.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(60);

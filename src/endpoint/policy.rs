@@ -16,7 +16,8 @@ pub struct Policy {
 }
 
 /// A range of IPv4 addresses, written `192.0.2.0/24` or as one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Network {
     first: u32,
     mask: u32,
@@ -162,6 +163,14 @@ impl FromStr for Network {
             first: u32::from(ip) & mask,
             mask,
         })
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
     }
 }
 

@@ -1,0 +1,380 @@
+//! The chat window as a door: what the user types to us there, and what we say.
+//!
+//! Lines are shown to our user only. Text that a peer chose is cleaned first.
+
+use std::fmt::Write;
+
+use crate::{
+    event::What,
+    invitation::{CancelCode, Medium},
+    negotiation::{EndReason, InvitationId, Offer, Role},
+    shown,
+};
+
+/// Before every line of ours, so that nobody takes it for the contact's words.
+const MARK: &str = "msn-handoff: ";
+/// The longest text of a peer's that is shown, in characters.
+const SHOWN: usize = 200;
+
+/// A line the user typed that is for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `/accept [APPLICATION]`
+    Accept(Option<String>),
+    /// `/decline [APPLICATION]`
+    Decline(Option<String>),
+    /// `/hangup [APPLICATION]`
+    HangUp(Option<String>),
+    /// `/handoff`, `/handoff help`
+    Help,
+    /// `/handoff status`
+    Status,
+}
+
+/// An invitation that is open with the contact of this window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Its id.
+    pub id: InvitationId,
+    /// Bridge id of the application.
+    pub application: String,
+    /// Its name for people.
+    pub name: String,
+    /// The peer invited us and nobody has answered.
+    pub asks_us: bool,
+    /// How far it is, for people.
+    pub state: String,
+}
+
+/// What follows from a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Accept this one.
+    Accept(InvitationId),
+    /// Decline this one.
+    Decline(InvitationId),
+    /// End this one.
+    HangUp(InvitationId),
+    /// Only an answer.
+    Answer(Vec<String>),
+}
+
+impl Command {
+    /// Reads a line. `None`: it is not for us and goes to the contact.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let lower = text.trim().to_lowercase();
+        let mut words = lower.split_whitespace();
+        let (verb, subject) = (words.next()?, words.next().map(str::to_owned));
+        // More words than a command has are somebody's sentence.
+        if words.next().is_some() {
+            return None;
+        }
+        match (verb, subject.as_deref()) {
+            ("/accept", _) => Some(Self::Accept(subject)),
+            ("/decline", _) => Some(Self::Decline(subject)),
+            ("/hangup", _) => Some(Self::HangUp(subject)),
+            ("/handoff", None | Some("help")) => Some(Self::Help),
+            ("/handoff", Some("status")) => Some(Self::Status),
+            _ => None,
+        }
+    }
+
+    /// What it means, given what is open with this contact.
+    #[must_use]
+    pub fn choose(&self, open: &[Open]) -> Choice {
+        match self {
+            Self::Accept(subject) => pick(open, subject.as_deref(), |open| open.asks_us)
+                .map_or_else(|line| Choice::Answer(vec![line]), Choice::Accept),
+            Self::Decline(subject) => pick(open, subject.as_deref(), |open| open.asks_us)
+                .map_or_else(|line| Choice::Answer(vec![line]), Choice::Decline),
+            Self::HangUp(subject) => pick(open, subject.as_deref(), |_| true)
+                .map_or_else(|line| Choice::Answer(vec![line]), Choice::HangUp),
+            Self::Help => Choice::Answer(help()),
+            Self::Status => Choice::Answer(status(open)),
+        }
+    }
+}
+
+/// The one invitation that is meant; else a line that says why there is none.
+fn pick(
+    open: &[Open],
+    subject: Option<&str>,
+    fits: impl Fn(&Open) -> bool,
+) -> Result<InvitationId, String> {
+    let meant: Vec<&Open> = open
+        .iter()
+        .filter(|open| fits(open))
+        .filter(|open| subject.is_none_or(|subject| open.application.starts_with(subject)))
+        .collect();
+    match meant.as_slice() {
+        [] => Err(format!(
+            "{MARK}there is nothing of that kind open with this contact."
+        )),
+        [one] => Ok(one.id),
+        several => {
+            let ids: Vec<&str> = several
+                .iter()
+                .map(|open| open.application.as_str())
+                .collect();
+            Err(format!(
+                "{MARK}which one? Add its name: {}.",
+                ids.join(", ")
+            ))
+        }
+    }
+}
+
+fn help() -> Vec<String> {
+    [
+        "invitations of your contacts are taken by programs on this machine. Type here:",
+        "/accept - take what this contact offers",
+        "/decline - do not",
+        "/hangup - end it",
+        "/handoff status - what is open with this contact",
+        "These lines never reach your contact.",
+    ]
+    .into_iter()
+    .map(|line| format!("{MARK}{line}"))
+    .collect()
+}
+
+fn status(open: &[Open]) -> Vec<String> {
+    if open.is_empty() {
+        return vec![format!("{MARK}nothing is open with this contact.")];
+    }
+    open.iter()
+        .map(|open| format!("{MARK}{}: {}.", open.name, open.state))
+        .collect()
+}
+
+/// The line that asks.
+#[must_use]
+pub fn offer(offer: &Offer) -> String {
+    let what = match offer
+        .capabilities
+        .as_ref()
+        .map(|asked| asked.requested.as_slice())
+    {
+        Some(requested) if requested.contains(&Medium::Video) => "a video call",
+        Some([_, ..]) => "a voice call",
+        _ => &offer.application.name,
+    };
+    let mut line = format!("{MARK}{} invites you to {what}", clean(&offer.peer));
+    if let Some(name) = offer
+        .name
+        .as_deref()
+        .map(clean)
+        .filter(|name| !name.is_empty())
+    {
+        let _ = write!(line, " (\"{name}\")");
+    }
+    line.push_str(". Type /accept or /decline.");
+    line
+}
+
+/// The line for something that happened, if the user should read it.
+#[must_use]
+pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
+    let text = match what {
+        What::Offered => match role {
+            // The question itself is asked by `offer`.
+            Role::Invitee => return None,
+            Role::Inviter => format!("you invite this contact to {name}; waiting for an answer."),
+        },
+        What::Accepted => format!("{name}: accepted."),
+        What::Listening { .. } => return None,
+        What::Connected { to } => format!("{name}: the contact is at {}.", clean(to)),
+        What::ProgramStarted { program, .. } => format!("{name}: {program} was started."),
+        What::Progress(words) => format!("{name}: {}", sentence(&clean(words))),
+        What::ProgramEnded { program, how } => {
+            format!("{name}: {program} is gone ({}).", clean(how))
+        }
+        What::Ended { reason } => format!("{name} is over: {}", sentence(&clean(reason))),
+    };
+    Some(format!("{MARK}{text}"))
+}
+
+/// Why it ended, in the adapter's words where it has some.
+#[must_use]
+pub fn ended(reason: &EndReason, last_words: Option<&str>) -> String {
+    match (reason, last_words) {
+        (EndReason::ProgramEnded, Some(words)) => words.to_owned(),
+        (
+            EndReason::NotInstalledHere | EndReason::ProgramFailed | EndReason::TimedOut(_),
+            Some(words),
+        ) => format!("{reason}: {words}"),
+        _ => reason.to_string(),
+    }
+}
+
+/// What a CANCEL means that does not end a running call.
+#[must_use]
+pub fn peer_left(code: Option<&CancelCode>) -> String {
+    match code {
+        Some(code) => format!(
+            "the contact's client let go of the invitation ({}); the call goes on",
+            clean(code.as_str())
+        ),
+        None => "the contact's client let go of the invitation; the call goes on".to_owned(),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}
+
+fn clean(text: &str) -> String {
+    shown::line(text, SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        invitation::{Capabilities, Guid},
+        negotiation::{Application, Waiting},
+    };
+
+    fn open(id: u64, application: &str, asks_us: bool) -> Open {
+        Open {
+            id: InvitationId(id),
+            application: application.into(),
+            name: application.into(),
+            asks_us,
+            state: "offered".into(),
+        }
+    }
+
+    #[test]
+    fn commands_are_recognised_and_sentences_are_not() {
+        for (text, command) in [
+            ("/accept", Some(Command::Accept(None))),
+            ("  /ACCEPT \r\n", Some(Command::Accept(None))),
+            ("/accept voice", Some(Command::Accept(Some("voice".into())))),
+            ("/decline", Some(Command::Decline(None))),
+            ("/hangup", Some(Command::HangUp(None))),
+            ("/handoff", Some(Command::Help)),
+            ("/handoff help", Some(Command::Help)),
+            ("/handoff status", Some(Command::Status)),
+            ("/handoff now", None),
+            ("/accept this is a sentence", None),
+            ("/acceptance", None),
+            ("accept", None),
+            ("/me waves", None),
+            ("", None),
+        ] {
+            assert_eq!(Command::parse(text), command, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_means_the_only_one_that_fits() {
+        let both = [
+            open(1, "voice", true),
+            open(2, "webcam", true),
+            open(3, "netmeeting", false),
+        ];
+        assert_eq!(
+            Command::Accept(None).choose(&both[..1]),
+            Choice::Accept(InvitationId(1))
+        );
+        assert_eq!(
+            Command::Accept(Some("web".into())).choose(&both),
+            Choice::Accept(InvitationId(2))
+        );
+        assert_eq!(
+            Command::Accept(None).choose(&both),
+            Choice::Answer(vec![
+                "msn-handoff: which one? Add its name: voice, webcam.".into()
+            ])
+        );
+        assert!(matches!(
+            Command::Accept(None).choose(&both[2..]),
+            Choice::Answer(_)
+        ));
+        assert_eq!(
+            Command::HangUp(None).choose(&both[2..]),
+            Choice::HangUp(InvitationId(3))
+        );
+    }
+
+    #[test]
+    fn every_line_a_person_reads() {
+        let guid: Guid = "{02D3C01F-BF30-4825-A83A-DE7AF41648AA}".parse().unwrap();
+        let mut application = Application::new("voice", guid, "an audio conversation");
+        application.name = "voice or video call".into();
+        let call = |requested: &[Medium], name: &str| {
+            offer(&Offer {
+                peer: "alice@example.com".into(),
+                application: Arc::new(application.clone()),
+                name: Some(name.into()),
+                url: None,
+                capabilities: Some(Capabilities {
+                    requested: requested.to_vec(),
+                    supported: requested.to_vec(),
+                }),
+                candidates: vec![],
+                connection: None,
+                cookie: "1".into(),
+                session_id: None,
+            })
+        };
+        let mut lines = vec![
+            call(&[Medium::Audio], "an audio conversation"),
+            call(&[Medium::Audio, Medium::Video], "\u{202e}evil\u{7}\r\nname"),
+        ];
+        let whats = [
+            What::Offered,
+            What::Accepted,
+            What::Connected {
+                to: "192.0.2.10:5060".into(),
+            },
+            What::ProgramStarted {
+                program: "linphone".into(),
+                pid: 1,
+            },
+            What::Progress("the call is up".into()),
+            What::ProgramEnded {
+                program: "linphone".into(),
+                how: "exit code 1".into(),
+            },
+            What::Ended {
+                reason: ended(&EndReason::HungUp, None),
+            },
+            What::Ended {
+                reason: ended(&EndReason::TimedOut(Waiting::SecondAccept), None),
+            },
+            What::Ended {
+                reason: ended(
+                    &EndReason::ProgramEnded,
+                    Some("the contact hung up after 12 s"),
+                ),
+            },
+            What::Ended {
+                reason: ended(&EndReason::ProgramFailed, Some("no answer from linphone")),
+            },
+            What::Progress(peer_left(Some(&CancelCode::Timeout))),
+        ];
+        lines.extend(
+            whats
+                .iter()
+                .filter_map(|what| line(what, "voice call", Role::Inviter)),
+        );
+        lines.extend(help());
+        lines.extend(status(&[]));
+        lines.extend(status(&[open(1, "voice", true)]));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn the_question_is_not_asked_twice() {
+        assert_eq!(line(&What::Offered, "voice call", Role::Invitee), None);
+    }
+}

@@ -1,0 +1,489 @@
+//! One signed-in account: its engine, its adapters, and what follows from each output.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    AccountId, Carrier, Delivery, InviteError, Shared, Verdict,
+    handover::{self, HandOver},
+};
+use crate::{
+    adapter::{Order, Report},
+    bridge::{Bridge, Unclaimed},
+    consent::{Decision, chat},
+    event::{Event, What},
+    invitation::{CancelCode, Command, Medium, Message},
+    negotiation::{
+        Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
+        Output, Role, Settings, State, Treatment,
+    },
+};
+
+/// How far apart the invitation ids of two accounts are, so that an id names one invitation in
+/// the whole process.
+const IDS_PER_ACCOUNT: u64 = 1 << 32;
+
+/// One account.
+pub(super) struct Account {
+    id: AccountId,
+    handle: String,
+    carrier: Arc<dyn Carrier>,
+    engine: Engine,
+    live: BTreeMap<InvitationId, Live>,
+}
+
+/// What is known here of one live invitation.
+struct Live {
+    peer: String,
+    role: Role,
+    bridge: Arc<Bridge>,
+    media: Vec<Medium>,
+    hand_over: Option<HandOver>,
+    /// The adapter's own words for the end, when it had some.
+    last_words: Option<String>,
+    /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
+    over: bool,
+}
+
+impl Account {
+    pub(super) fn new(
+        id: AccountId,
+        handle: &str,
+        carrier: Arc<dyn Carrier>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            id,
+            handle: handle.to_owned(),
+            carrier,
+            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT)),
+            live: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn handle(&self) -> &str {
+        &self.handle
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Now> {
+        self.engine.next_timeout()
+    }
+
+    pub(super) fn time_passed(&mut self, shared: &Arc<Shared>, now: Now) {
+        if self.next_timeout().is_some_and(|at| at <= now) {
+            self.feed(shared, Input::Timeout);
+        }
+    }
+
+    /// An invitation payload from the peer.
+    pub(super) fn received(&mut self, shared: &Arc<Shared>, peer: &str, payload: &[u8]) -> Verdict {
+        let message = match Message::read(payload) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(account = self.handle, peer, %error, "unreadable invitation passed on");
+                return Verdict::Pass;
+            }
+        };
+        let application = match message.command() {
+            Command::Invite => treatment(shared, &message),
+            _ => None,
+        };
+        let input = Input::Received {
+            peer,
+            message: &message,
+            application,
+        };
+        match self.push(shared, input) {
+            Disposition::Taken => Verdict::Taken,
+            Disposition::NotOurs => Verdict::Pass,
+        }
+    }
+
+    /// A command typed in the chat with `peer`.
+    pub(super) fn typed(&mut self, shared: &Arc<Shared>, peer: &str, command: &chat::Command) {
+        match command.choose(&self.with_peer(peer)) {
+            chat::Choice::Accept(id) => self.accept(shared, id),
+            chat::Choice::Decline(id) => self.decline(shared, id),
+            chat::Choice::HangUp(id) => self.hang_up(shared, id),
+            chat::Choice::Answer(lines) => {
+                for line in lines {
+                    self.carrier.show(peer, &line);
+                }
+            }
+        }
+    }
+
+    /// What is open with one peer, for the chat commands.
+    fn with_peer(&self, peer: &str) -> Vec<chat::Open> {
+        self.engine
+            .sessions()
+            .filter(|session| session.peer.eq_ignore_ascii_case(peer))
+            .filter_map(|session| {
+                let live = self.live.get(&session.id)?;
+                Some(chat::Open {
+                    id: session.id,
+                    application: live.bridge.application.id.clone(),
+                    name: live.bridge.application.name.clone(),
+                    asks_us: session.state == State::Offered && session.role == Role::Invitee,
+                    state: session.state.to_string(),
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn invite(
+        &mut self,
+        shared: &Arc<Shared>,
+        peer: &str,
+        bridge: &Arc<Bridge>,
+    ) -> Result<InvitationId, InviteError> {
+        let entropy = handover::entropy()?;
+        let id = self.engine.next_id();
+        let media = bridge.application.media.clone();
+        self.live.insert(
+            id,
+            Live::new(peer, Role::Inviter, Arc::clone(bridge), media),
+        );
+        self.tell(shared, id, What::Offered);
+        self.feed(
+            shared,
+            Input::Invite {
+                application: Arc::clone(&bridge.application),
+                peer: peer.to_owned(),
+                cookie: entropy.cookie,
+                session_id: entropy.session_id,
+                capabilities: None,
+                connection: None,
+            },
+        );
+        Ok(id)
+    }
+
+    pub(super) fn accept(&mut self, shared: &Arc<Shared>, id: InvitationId) {
+        if self.live.contains_key(&id) {
+            self.tell(shared, id, What::Accepted);
+            self.feed(shared, Input::Accept(id));
+        }
+    }
+
+    pub(super) fn decline(&mut self, shared: &Arc<Shared>, id: InvitationId) {
+        self.feed(shared, Input::Decline(id, CancelCode::Reject));
+    }
+
+    pub(super) fn hang_up(&mut self, shared: &Arc<Shared>, id: InvitationId) {
+        self.feed(shared, Input::HangUp(id));
+    }
+
+    pub(super) fn carrier_lost(&mut self, shared: &Arc<Shared>, peer: &str) {
+        self.feed(shared, Input::CarrierLost { peer });
+    }
+
+    pub(super) fn undelivered(&mut self, shared: &Arc<Shared>, id: InvitationId) {
+        self.feed(shared, Input::Undelivered(id));
+    }
+
+    /// Ends everything, telling the peers while there is still a carrier.
+    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+        let ids: Vec<InvitationId> = self.live.keys().copied().collect();
+        for id in ids {
+            self.hang_up(shared, id);
+        }
+    }
+
+    /// What an adapter says.
+    pub(super) fn report(&mut self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
+        let Some(live) = self.live.get_mut(&id) else {
+            return;
+        };
+        if live.over {
+            return self.report_after_end(shared, id, report);
+        }
+        match report {
+            Report::Ready(announced) => {
+                let at = match announced.port {
+                    Some(port) => format!("{}:{port}", announced.ip),
+                    None => announced.ip.to_string(),
+                };
+                self.tell(shared, id, What::Listening { at });
+                self.feed(shared, Input::Ready(id, announced));
+            }
+            Report::Failed { not_installed, why } => {
+                live.last_words = Some(why);
+                let kind = if not_installed {
+                    FailureKind::NotInstalled
+                } else {
+                    FailureKind::Failed
+                };
+                self.feed(shared, Input::Failed(id, kind));
+            }
+            Report::Started { program, pid } => {
+                self.tell(shared, id, What::ProgramStarted { program, pid });
+            }
+            Report::Running => {
+                self.feed(shared, Input::Running(id));
+            }
+            Report::ProgramEnded { program, how } => {
+                self.tell(shared, id, What::ProgramEnded { program, how });
+            }
+            Report::Say(line) => self.tell(shared, id, What::Progress(line)),
+            Report::SendContext(data) => {
+                self.feed(shared, Input::SendContext(id, data));
+            }
+            Report::Finished(words) => {
+                live.last_words = Some(words);
+                self.feed(shared, Input::ProgramEnded(id));
+            }
+        }
+    }
+
+    /// The adapter is asked to end, and tells how it went.
+    fn report_after_end(&self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
+        match report {
+            Report::ProgramEnded { program, how } => {
+                self.tell(shared, id, What::ProgramEnded { program, how });
+            }
+            Report::Say(words) | Report::Finished(words) => {
+                self.tell(shared, id, What::Progress(words));
+            }
+            Report::Ready(_)
+            | Report::Failed { .. }
+            | Report::Started { .. }
+            | Report::Running
+            | Report::SendContext(_) => {}
+        }
+    }
+
+    /// The adapter has returned.
+    pub(super) fn adapter_gone(&mut self, shared: &Arc<Shared>, id: InvitationId) {
+        match self.live.get_mut(&id) {
+            Some(live) if live.over => {
+                self.live.remove(&id);
+            }
+            // It returned without being asked to and without `Finished`: the hand-over is over.
+            Some(live) => {
+                live.hand_over = None;
+                self.feed(shared, Input::ProgramEnded(id));
+            }
+            None => {}
+        }
+    }
+
+    /// As [`Self::push`], for what is certainly ours.
+    fn feed(&mut self, shared: &Arc<Shared>, input: Input<'_>) {
+        let _ = self.push(shared, input);
+    }
+
+    /// Gives the engine an input and carries out what it answers, in order.
+    fn push(&mut self, shared: &Arc<Shared>, input: Input<'_>) -> Disposition {
+        let mut outputs = Vec::new();
+        let disposition = self.engine.handle(input, shared.clock.now(), &mut outputs);
+        let mut queue = VecDeque::from(outputs);
+        while let Some(output) = queue.pop_front() {
+            if let Some(answer) = self.carry_out(shared, output) {
+                let mut more = Vec::new();
+                let _ = self.engine.handle(answer, shared.clock.now(), &mut more);
+                queue.extend(more);
+            }
+        }
+        shared.timers.notify_one();
+        disposition
+    }
+
+    /// Carries out one output; what must be answered at once is returned.
+    fn carry_out(&mut self, shared: &Arc<Shared>, output: Output) -> Option<Input<'static>> {
+        match output {
+            Output::Send {
+                id,
+                peer,
+                payload,
+                command,
+            } => {
+                tracing::debug!(
+                    account = self.handle,
+                    peer,
+                    command,
+                    "invitation message out"
+                );
+                self.carrier.send(&peer, payload, Delivery(id));
+                None
+            }
+            Output::Offered { id, offer } => self.offered(shared, id, offer),
+            Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
+            Output::Connected { id, remote } => {
+                let to = remote.describe();
+                self.tell(shared, id, What::Connected { to });
+                self.order(id, Order::Connected(remote));
+                None
+            }
+            Output::Context { id, data } => {
+                self.order(id, Order::Context(data));
+                None
+            }
+            Output::PeerLeft { id, code } => {
+                let words = chat::peer_left(code.as_ref());
+                self.tell(shared, id, What::Progress(words));
+                None
+            }
+            // Keeping a switchboard open is a courtesy of one client; an answer opens another.
+            Output::KeepAlive { .. } => None,
+            Output::Ended { id, reason } => {
+                self.ended(shared, id, &reason);
+                None
+            }
+        }
+    }
+
+    /// An offer: a rule answers, or the user is asked.
+    fn offered(
+        &mut self,
+        shared: &Arc<Shared>,
+        id: InvitationId,
+        offer: Offer,
+    ) -> Option<Input<'static>> {
+        let bridge = shared.settings.registry.by_id(&offer.application.id)?;
+        let live = Live::new(
+            &offer.peer,
+            Role::Invitee,
+            Arc::clone(bridge),
+            offer.media(),
+        );
+        self.live.insert(id, live);
+        self.tell(shared, id, What::Offered);
+        match shared
+            .settings
+            .rules
+            .decide(&offer.peer, &bridge.application.id)
+        {
+            Decision::Allow => {
+                self.tell(shared, id, What::Accepted);
+                Some(Input::Accept(id))
+            }
+            Decision::Refuse => Some(Input::Decline(id, CancelCode::Reject)),
+            Decision::Ask => {
+                let line = chat::offer(&offer);
+                self.carrier.show(&offer.peer, &line);
+                None
+            }
+        }
+    }
+
+    /// An address of ours is about to go out: the adapter must listen first.
+    fn prepare(
+        &mut self,
+        shared: &Arc<Shared>,
+        id: InvitationId,
+        announcement: Announcement,
+    ) -> Option<Input<'static>> {
+        let live = self.live.get_mut(&id)?;
+        if live.hand_over.is_none() {
+            let hand_over = handover::start(
+                shared,
+                handover::Subject {
+                    account: self.id,
+                    invitation: id,
+                    role: live.role,
+                    bridge: Arc::clone(&live.bridge),
+                    peer: live.peer.clone(),
+                    media: live.media.clone(),
+                },
+            );
+            match hand_over {
+                Ok(hand_over) => live.hand_over = Some(hand_over),
+                Err(why) => {
+                    live.last_words = Some(why);
+                    return Some(Input::Failed(id, FailureKind::NotInstalled));
+                }
+            }
+        }
+        self.order(id, Order::Prepare(announcement));
+        None
+    }
+
+    fn order(&mut self, id: InvitationId, order: Order) {
+        if let Some(hand_over) = self.live.get(&id).and_then(|live| live.hand_over.as_ref()) {
+            hand_over.order(order);
+        }
+    }
+
+    fn ended(&mut self, shared: &Arc<Shared>, id: InvitationId, reason: &EndReason) {
+        let Some(live) = self.live.get_mut(&id) else {
+            return;
+        };
+        live.over = true;
+        let keep = reason.leaves_program_running();
+        let reason = chat::ended(reason, live.last_words.as_deref());
+        let cleaning_up = if keep {
+            live.hand_over.is_some()
+        } else {
+            live.end()
+        };
+        self.tell(shared, id, What::Ended { reason });
+        if !cleaning_up {
+            self.live.remove(&id);
+        }
+    }
+
+    /// Tells the chat window and every subscriber.
+    fn tell(&self, shared: &Arc<Shared>, id: InvitationId, what: What) {
+        let Some(live) = self.live.get(&id) else {
+            return;
+        };
+        let application = &live.bridge.application;
+        if let Some(line) = chat::line(&what, &application.name, live.role) {
+            self.carrier.show(&live.peer, &line);
+        }
+        tracing::info!(
+            account = self.handle,
+            peer = live.peer,
+            application = application.id,
+            invitation = id.0,
+            what = ?what,
+        );
+        // Nobody listening is no failure.
+        let _ = shared.events.send(Event {
+            invitation: id,
+            account: self.handle.clone(),
+            peer: live.peer.clone(),
+            application: application.id.clone(),
+            role: live.role,
+            what,
+        });
+    }
+}
+
+impl Live {
+    fn new(peer: &str, role: Role, bridge: Arc<Bridge>, media: Vec<Medium>) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            role,
+            bridge,
+            media,
+            hand_over: None,
+            last_words: None,
+            over: false,
+        }
+    }
+
+    /// Asks the adapter to end; false when there is none.
+    fn end(&self) -> bool {
+        if let Some(hand_over) = &self.hand_over {
+            hand_over.order(Order::End);
+        }
+        self.hand_over.is_some()
+    }
+}
+
+/// Which of our bridges an INVITE is for, and what is done with it.
+fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
+    let guid = message.application_guid()?;
+    let bridge = shared.settings.registry.by_guid(&guid)?;
+    if bridge.can_be_taken(Role::Invitee) {
+        return Some(Treatment::Negotiate(Arc::clone(&bridge.application)));
+    }
+    match shared.settings.unclaimed.unwrap_or(bridge.unclaimed) {
+        Unclaimed::Refuse => Some(Treatment::RefuseNotInstalled),
+        Unclaimed::Pass => None,
+    }
+}
