@@ -17,18 +17,18 @@ use tracing::{debug, info, warn};
 
 use crate::{
     adapter::{Order, Report, Task},
-    bridge::{Value, Values},
+    bridge::{Handoff, Value, Values},
     clock::Clock,
     endpoint::{policy::Allowed, socket},
     media::{
-        sdp::Line,
+        sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
     negotiation::{Announced, Remote},
 };
 
 use super::{
-    agents::{Contenders, Event, Runner, question},
+    agents::{Contender, Contenders, Event, Runner, player_plan, question},
     front::{Agent, Caller, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
@@ -42,6 +42,8 @@ const MAX_STREAMS: usize = 4;
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How often an agent is asked whether it is there.
 const ASK_EVERY: Duration = Duration::from_millis(250);
+/// The attempt number of a player, which no agent has.
+const PICTURE: usize = 0;
 /// How long, after the end, a BYE may wait for its answer.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -206,6 +208,10 @@ struct Driver {
     ),
     runner: Option<Runner>,
     attempt: usize,
+    /// The program for the picture, and the one that runs.
+    player: Option<Handoff>,
+    playing: Option<Runner>,
+    values: Values,
     asking: Option<Asking>,
     asking_id: Token,
     finished: Option<(String, Now)>,
@@ -250,10 +256,21 @@ impl Driver {
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));
         }
+        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+        if let Some(target) = targets.first() {
+            values.set("peer.ip", Value::Ip(target.ip()));
+            values.set("peer.port", Value::Port(target.port()));
+        }
+        // A handle that no program should get is not given to one.
+        if let Ok(peer) = Value::word("peer", &task.peer) {
+            values.set("peer", peer);
+        }
+        let contenders = Contenders::new(task.bridge.clone(), task.role, values.clone());
+        let player = contenders.player();
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip).await?;
+            let sound = Sound::bind(task.own_ip, player.is_some()).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -265,17 +282,6 @@ impl Driver {
             return Err((task, "no randomness".to_owned()));
         };
         let clock = Clock::start();
-        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
-        if let Some(target) = targets.first() {
-            values.set("peer.ip", Value::Ip(target.ip()));
-            values.set("peer.port", Value::Port(target.port()));
-        }
-        // A handle that no program should get is not given to one.
-        if let Ok(peer) = Value::word("peer", &task.peer) {
-            values.set("peer", peer);
-        }
-        let contenders = Contenders::new(task.bridge.clone(), task.role, values.clone());
-
         let setup = Setup {
             role: task.role,
             caller: settings.caller,
@@ -289,7 +295,10 @@ impl Driver {
             hosts: hosts.clone(),
             peer_rtp: sound.peer_port(),
             agent_rtp: sound.agent_port(),
-            video: None::<Line>,
+            video: sound.video_port().map(|port| Line {
+                port,
+                formats: sdp::plain_video(),
+            }),
             seeds: Box::new(seed),
         };
         let front = Front::new(setup, bridge, clock.now());
@@ -311,6 +320,9 @@ impl Driver {
             agent_events: mpsc::unbounded_channel(),
             runner: None,
             attempt: 0,
+            player,
+            playing: None,
+            values,
             asking: None,
             asking_id,
             finished: None,
@@ -372,7 +384,10 @@ impl Driver {
 
     /// Ends what was started, and tells the end last.
     async fn leave(mut self) {
-        if let Some(runner) = self.runner.take() {
+        for runner in [self.playing.take(), self.runner.take()]
+            .into_iter()
+            .flatten()
+        {
             runner.stop().await;
         }
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
@@ -464,7 +479,7 @@ impl Driver {
             }
             Output::Connect(to) => self.connect(to),
             Output::NextAgent => self.change_agent().await,
-            Output::Media(media) => self.flow(media),
+            Output::Media(media) => self.flow(media).await,
             Output::Say(text) => {
                 info!(invitation = self.task.invitation.0, text, "call");
                 self.report(Report::Say(text));
@@ -477,14 +492,49 @@ impl Driver {
         }
     }
 
-    fn flow(&mut self, media: Media) {
+    async fn flow(&mut self, media: Media) {
         info!(
             invitation = self.task.invitation.0,
             peer = %media.peer.0,
             codec = media.audio.first().map_or("", |format| format.name.as_str()),
+            video = media.video.first().map_or("", |format| format.name.as_str()),
             "media"
         );
+        if media.video.is_empty() {
+            if let Some(player) = self.playing.take() {
+                self.tasks.spawn(player.stop());
+            }
+        } else if self.playing.is_none() {
+            self.show(&media).await;
+        }
         self.sound.flow(media);
+    }
+
+    /// Starts the player for the picture and sends the picture there.
+    async fn show(&mut self, media: &Media) {
+        let Some(handoff) = self.player.clone() else {
+            return;
+        };
+        let port = match socket::free_port(Ipv4Addr::LOCALHOST).await {
+            Ok(port) => port,
+            Err(error) => return self.report(Report::Say(format!("no picture: {error}"))),
+        };
+        match player_plan(&handoff, &self.values, port, &media.video) {
+            Ok((plan, files)) => {
+                let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+                let contender = Contender::Program {
+                    plan,
+                    files: Some(files),
+                    user: None,
+                    at,
+                };
+                let events = self.agent_events.0.clone();
+                self.playing = Some(Runner::start(contender, PICTURE, events));
+                self.sound.show(at);
+                self.report(Report::Say(format!("{} shows the picture", handoff.name)));
+            }
+            Err(why) => self.report(Report::Say(format!("no picture: {why}"))),
+        }
     }
 
     // ---- the peer's side -------------------------------------------------------------------
@@ -679,6 +729,9 @@ impl Driver {
                     self.asking = None;
                     self.feed(Input::AgentGone).await;
                 }
+            }
+            Event::Failed(why) if attempt == PICTURE => {
+                self.report(Report::Say(format!("no picture: {why}")));
             }
             Event::Failed(why) if current => self.contender_failed(why).await,
             Event::Up { agent, within } if current => {

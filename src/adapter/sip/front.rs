@@ -273,7 +273,8 @@ impl Front {
     }
 
     /// Whether [`Output::Finished`] was given.
-    pub(super) fn is_finished(&self) -> bool {
+    #[cfg(test)]
+    fn is_finished(&self) -> bool {
         self.finished
     }
 
