@@ -12,11 +12,9 @@ use std::{
 };
 
 use msn_handoff::{
-    adapter::{
-        Order, Report, Task,
-        sip::{Caller, Settings, run_with},
-    },
-    bridge::{self, Bridge, Reading, Registry},
+    adapter::{self, Order, Report, Task},
+    bridge::{self, AdapterKind, Bridge, Reading, Registry},
+    config::{Call, Caller},
     endpoint::{policy::Policy, socket},
     invitation::{AddressSource, Candidate},
     launch::{self, Plan, Program, Ready, Stop},
@@ -36,7 +34,7 @@ struct Given {
     reports: mpsc::UnboundedReceiver<Report>,
 }
 
-fn start(role: Role, bridge: Arc<Bridge>, settings: Settings) -> Given {
+fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
     let (orders, orders_in) = mpsc::unbounded_channel();
     let (reports_out, reports) = mpsc::unbounded_channel();
     let task = Task {
@@ -47,11 +45,12 @@ fn start(role: Role, bridge: Arc<Bridge>, settings: Settings) -> Given {
         media: Vec::new(),
         own_ip: HERE,
         policy: Policy::new(HERE, Vec::new()),
+        call,
         recordings: std::env::temp_dir(),
         orders: orders_in,
         reports: reports_out,
     };
-    tokio::spawn(run_with(task, settings));
+    tokio::spawn(adapter::run(AdapterKind::Sip, task));
     Given { orders, reports }
 }
 
@@ -374,7 +373,7 @@ async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
         return;
     }
     let voice = Registry::load(&[]).unwrap().by_id("voice").unwrap().clone();
-    let mut given = start(Role::Invitee, voice, Settings::default());
+    let mut given = start(Role::Invitee, voice, Call::default());
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
@@ -407,7 +406,7 @@ async fn baresip_and_rtc_hear_each_other_and_no_dialect() {
         baresip(dir.path(), &tone)
     );
     let bridge = bridge(dir.path(), &handoffs);
-    let mut given = start(Role::Invitee, bridge, Settings::default());
+    let mut given = start(Role::Invitee, bridge, Call::default());
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
@@ -478,11 +477,7 @@ async fn a_linphone_that_runs_already_and_rtc_hear_each_other() {
     let handoff = format!(
         "[[handoff]]\nname = \"my phone\"\nadapter = \"sip\"\nagent = \"sip:lp@127.0.0.1:{port}\"\n"
     );
-    let mut given = start(
-        Role::Invitee,
-        bridge(dir.path(), &handoff),
-        Settings::default(),
-    );
+    let mut given = start(Role::Invitee, bridge(dir.path(), &handoff), Call::default());
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
@@ -508,9 +503,9 @@ async fn when_rtc_does_not_call_we_do_and_it_sees_a_userless_request() {
     let dir = tempfile::tempdir().unwrap();
     let tone = tone(dir.path(), 880.0);
     let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
-    let settings = Settings {
+    let settings = Call {
         caller: Caller::Inviter,
-        delay: Duration::ZERO,
+        ..Call::default()
     };
     let mut given = start(Role::Inviter, bridge, settings);
     given.prepared().await;
@@ -562,7 +557,7 @@ async fn rtc_may_come_by_tcp_and_before_we_know_where_it_is_but_strangers_get_no
     let dir = tempfile::tempdir().unwrap();
     let tone = tone(dir.path(), 880.0);
     let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
-    let mut given = start(Role::Invitee, bridge, Settings::default());
+    let mut given = start(Role::Invitee, bridge, Call::default());
     let front = given.prepared().await;
     let at = SocketAddr::from((HERE, front));
     let stranger = socket::udp((Ipv4Addr::new(127, 0, 0, 2), 0).into())
@@ -633,7 +628,7 @@ async fn sipp_calls_as_rtc_does() {
     let dir = tempfile::tempdir().unwrap();
     let tone = tone(dir.path(), 880.0);
     let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
-    let mut given = start(Role::Invitee, bridge, Settings::default());
+    let mut given = start(Role::Invitee, bridge, Call::default());
     let front = given.prepared().await;
     let port = socket::free_port(HERE).await.unwrap();
     given.connected(port);
@@ -677,11 +672,7 @@ async fn when_nothing_here_can_take_it_people_are_told_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let handoff = "[[handoff]]\nname = \"my phone\"\nadapter = \"sip\"\nrun = [\"no-such-softphone\"]\n\
                    agent = \"sip:127.0.0.1:{agent.port}\"\n";
-    let mut given = start(
-        Role::Invitee,
-        bridge(dir.path(), handoff),
-        Settings::default(),
-    );
+    let mut given = start(Role::Invitee, bridge(dir.path(), handoff), Call::default());
     given.prepared().await;
     given.connected(9);
     let seen = given.until("the end", finished).await;

@@ -54,17 +54,25 @@ pub(super) enum Contender {
 pub(super) struct Contenders {
     bridge: Arc<Bridge>,
     role: Role,
+    prefer: Option<String>,
     values: Values,
     next: usize,
     reasons: BTreeSet<String>,
 }
 
 impl Contenders {
-    /// `values` are those of the whole hand-over: who and where the peer is.
-    pub(super) fn new(bridge: Arc<Bridge>, role: Role, values: Values) -> Self {
+    /// `prefer` names the handoff to try first; `values` are those of the whole hand-over: who and
+    /// where the peer is.
+    pub(super) fn new(
+        bridge: Arc<Bridge>,
+        role: Role,
+        prefer: Option<String>,
+        values: Values,
+    ) -> Self {
         Self {
             bridge,
             role,
+            prefer,
             values,
             next: 0,
             reasons: BTreeSet::new(),
@@ -84,9 +92,13 @@ impl Contenders {
     }
 
     fn handoffs(&self, medium: Medium) -> impl Iterator<Item = &Handoff> {
-        self.bridge
-            .handoffs(self.role)
-            .filter(move |handoff| handoff.adapter == AdapterKind::Sip && handoff.medium == medium)
+        let all = move || {
+            self.bridge.handoffs(self.role).filter(move |handoff| {
+                handoff.adapter == AdapterKind::Sip && handoff.medium == medium
+            })
+        };
+        let first = move |handoff: &&Handoff| self.prefer.as_ref() == Some(&handoff.name);
+        all().filter(first).chain(all().filter(move |h| !first(h)))
     }
 
     /// The first player for the picture that can run here.

@@ -29,7 +29,7 @@ use crate::{
 
 use super::{
     agents::{Contender, Contenders, Event, Runner, player_plan, question},
-    front::{Agent, Caller, Front, Hop, Input, Media, Output, Setup},
+    front::{Agent, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
 
@@ -42,38 +42,12 @@ const MAX_STREAMS: usize = 4;
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How often an agent is asked whether it is there.
 const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How long we wait for the peer's call when the configuration says nothing usable.
+const WAIT: Duration = Duration::from_secs(3);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
 /// How long, after the end, a BYE may wait for its answer.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// What of a call is a matter of taste.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Who places the call.
-    pub caller: Caller,
-    /// How long we wait for the peer's call before placing ours; 0 to 10 s are sensible.
-    pub delay: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            caller: Caller::Auto,
-            delay: Duration::from_secs(3),
-        }
-    }
-}
-
-/// Serves one invitation to talk.
-pub async fn run(task: Task) {
-    run_with(task, Settings::default()).await;
-}
-
-/// As [`run`], with other settings than the usual ones.
-pub async fn run_with(task: Task, settings: Settings) {
-    serve(task, settings).await;
-}
 
 /// The sockets the peer is told of.
 struct Listening {
@@ -89,7 +63,8 @@ struct Early {
     streams: Vec<(TcpStream, SocketAddrV4)>,
 }
 
-async fn serve(mut task: Task, settings: Settings) {
+/// Serves one invitation to talk.
+pub async fn run(mut task: Task) {
     let mut listening = None;
     let mut early = Early::default();
     let remote = loop {
@@ -119,7 +94,7 @@ async fn serve(mut task: Task, settings: Settings) {
         return fail(&task, format!("no port to listen on: {error}"));
     }
     let Some(listening) = listening else { return };
-    match Driver::new(task, settings, listening, &remote).await {
+    match Driver::new(task, listening, &remote).await {
         Ok(driver) => driver.run(early).await,
         Err((task, why)) => fail(&task, why),
     }
@@ -220,7 +195,6 @@ struct Driver {
 impl Driver {
     async fn new(
         task: Task,
-        settings: Settings,
         listening: Listening,
         remote: &Remote,
     ) -> Result<Self, (Task, String)> {
@@ -265,7 +239,12 @@ impl Driver {
         if let Ok(peer) = Value::word("peer", &task.peer) {
             values.set("peer", peer);
         }
-        let contenders = Contenders::new(task.bridge.clone(), task.role, values.clone());
+        let contenders = Contenders::new(
+            task.bridge.clone(),
+            task.role,
+            task.call.prefer.clone(),
+            values.clone(),
+        );
         let player = contenders.player();
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
@@ -284,8 +263,8 @@ impl Driver {
         let clock = Clock::start();
         let setup = Setup {
             role: task.role,
-            caller: settings.caller,
-            delay: settings.delay,
+            caller: task.call.caller,
+            delay: Duration::try_from_secs_f32(task.call.wait).unwrap_or(WAIT),
             own: listening.at,
             inside: inside_at,
             candidates: targets
@@ -507,7 +486,9 @@ impl Driver {
         } else if self.playing.is_none() {
             self.show(&media).await;
         }
-        self.sound.flow(media);
+        if self.sound.flow(media) {
+            self.report(Report::Running);
+        }
     }
 
     /// Starts the player for the picture and sends the picture there.

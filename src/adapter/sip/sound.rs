@@ -68,11 +68,11 @@ impl Sound {
         self.video.as_ref().map(port)
     }
 
-    /// Media flows so from now on.
-    pub(super) fn flow(&mut self, media: Media) {
+    /// Media flows so from now on; says whether none did before.
+    pub(super) fn flow(&mut self, media: Media) -> bool {
         let first = self.plan.send_replace(Some(media)).is_none();
         if !first {
-            return;
+            return false;
         }
         for (rtcp, (peer, agent)) in [false, true]
             .into_iter()
@@ -82,6 +82,7 @@ impl Sound {
             self.lines
                 .spawn(carry(peer, agent, self.plan.subscribe(), rtcp));
         }
+        true
     }
 
     /// The peer's picture goes to the player at `to`.
