@@ -35,6 +35,10 @@ struct Given {
 }
 
 fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
+    start_in(role, bridge, call, std::env::temp_dir())
+}
+
+fn start_in(role: Role, bridge: Arc<Bridge>, call: Call, recordings: PathBuf) -> Given {
     let (orders, orders_in) = mpsc::unbounded_channel();
     let (reports_out, reports) = mpsc::unbounded_channel();
     let task = Task {
@@ -46,7 +50,7 @@ fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
         own_ip: HERE,
         policy: Policy::new(HERE, Vec::new()),
         call,
-        recordings: std::env::temp_dir(),
+        recordings,
         orders: orders_in,
         reports: reports_out,
     };
@@ -129,6 +133,9 @@ impl Given {
 struct Rtc {
     sip: UdpSocket,
     rtp: UdpSocket,
+    rtcp: UdpSocket,
+    video: bool,
+    video_at: Option<SocketAddrV4>,
     front: SocketAddrV4,
     port: u16,
     tag: String,
@@ -138,11 +145,14 @@ struct Rtc {
 impl Rtc {
     async fn new() -> Self {
         let sip = socket::udp((HERE, 0).into()).await.unwrap();
-        let (rtp, _rtcp) = socket::rtp_pair(HERE).await.unwrap();
+        let (rtp, rtcp) = socket::rtp_pair(HERE).await.unwrap();
         let port = sip.local_addr().unwrap().port();
         Self {
             sip,
             rtp,
+            rtcp,
+            video: false,
+            video_at: None,
             front: SocketAddrV4::new(HERE, 0),
             port,
             tag: String::new(),
@@ -171,12 +181,17 @@ impl Rtc {
 
     fn offer(&self) -> String {
         let port = self.rtp.local_addr().unwrap().port();
+        let video = if self.video {
+            "m=video 9 RTP/AVP 34 31\r\n"
+        } else {
+            ""
+        };
         format!(
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nb=CT:1000\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP 97 111 112 6 0 8 4 5 3 101\r\na=rtpmap:97 red/8000\r\n\
              a=rtpmap:111 SIREN/16000\r\na=fmtp:111 bitrate=16000\r\na=rtpmap:112 G7221/16000\r\n\
              a=rtpmap: 3 GSM/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
-             a=encryption:optional\r\n"
+             a=encryption:optional\r\n{video}"
         )
     }
 
@@ -217,6 +232,9 @@ impl Rtc {
                 .iter()
                 .all(|f| [0, 8, 101].contains(&f.payload_type))
         );
+        self.video_at = session
+            .video()
+            .map(|video| SocketAddrV4::new(video.ip.unwrap(), video.port));
         SocketAddrV4::new(audio.ip.unwrap(), audio.port)
     }
 
@@ -680,4 +698,155 @@ async fn when_nothing_here_can_take_it_people_are_told_what_is_missing() {
         says(&seen, "no-such-softphone is not installed"),
         "{seen:?}"
     );
+}
+
+const BUILT_IN: &str = "[[handoff]]\nname = \"ours\"\nadapter = \"sip\"\nbuiltin = true\n";
+
+/// The recordings of a folder.
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_no_softphone_at_all_the_call_is_answered_played_to_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = Call {
+        play: Some(tone(dir.path(), 880.0)),
+        ..Call::default()
+    };
+    let folder = dir.path().join("recordings");
+    let bridge = bridge(dir.path(), BUILT_IN);
+    let mut given = start_in(Role::Invitee, bridge, call, folder.clone());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    let sound = rtc.call(front).await;
+    given
+        .until("running", |r| matches!(r, Report::Running))
+        .await;
+    let heard = decoded(&rtc.talk(sound, 100).await);
+    assert!(level(&heard, 8000, 880.0) > 0.3, "{} samples", heard.len());
+    // RTC ends a call without reports.
+    let mut report = [0; 500];
+    let (n, _) = within("RTCP", rtc.rtcp.recv_from(&mut report))
+        .await
+        .unwrap();
+    assert_eq!((report[0] >> 6, report[1]), (2, 200), "{n} bytes");
+    rtc.hang_up().await;
+    let seen = given.until("the end", finished).await;
+    let made = recordings(&folder);
+    assert_eq!(made.len(), 1);
+    assert!(says(&seen, &made[0].display().to_string()), "{seen:?}");
+    let (other, rate) = recorded(&made[0]);
+    assert!(other.len() > 12_000, "{} samples", other.len());
+    assert!(level(&other, rate, 440.0) > 0.3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_us_find_each_other_whoever_calls() {
+    for caller in [Caller::Auto, Caller::Inviter, Caller::Invitee] {
+        let dir = tempfile::tempdir().unwrap();
+        let call = Call {
+            caller,
+            wait: 0.1,
+            play: Some(tone(dir.path(), 880.0)),
+            ..Call::default()
+        };
+        let folders = [dir.path().join("a"), dir.path().join("b")];
+        let bridge = bridge(dir.path(), BUILT_IN);
+        let mut a = start_in(
+            Role::Inviter,
+            bridge.clone(),
+            call.clone(),
+            folders[0].clone(),
+        );
+        let mut b = start_in(Role::Invitee, bridge, call, folders[1].clone());
+        let (at_a, at_b) = (a.prepared().await, b.prepared().await);
+        a.connected(at_b);
+        b.connected(at_a);
+        a.until("running", |r| matches!(r, Report::Running)).await;
+        b.until("running", |r| matches!(r, Report::Running)).await;
+        // Long enough for two windows of the tone.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        a.orders.send(Order::End).unwrap();
+        let seen = a.until("the end", finished).await;
+        assert!(says(&seen, "ended here"), "{seen:?}");
+        let seen = b.until("the end", finished).await;
+        assert!(says(&seen, "the peer hung up"), "{seen:?}");
+        for folder in &folders {
+            let made = recordings(folder);
+            assert_eq!(made.len(), 1, "{caller:?}");
+            let (other, rate) = recorded(&made[0]);
+            assert!(level(&other, rate, 880.0) > 0.3, "{caller:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_rtc_goes_to_a_player() {
+    if !installed("ffmpeg") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("film.mkv");
+    let player = format!(
+        "{BUILT_IN}[[handoff]]\nname = \"ffmpeg\"\nadapter = \"sip\"\nmedium = \"video\"\n\
+         run = [\"ffmpeg\", \"-nostdin\", \"-loglevel\", \"error\", \"-protocol_whitelist\", \"file,udp,rtp\", \
+         \"-i\", \"{{sdp}}\", \"-c\", \"copy\", \"{}\"]\n",
+        film.display()
+    );
+    let bridge = bridge(dir.path(), &player);
+    let folder = dir.path().join("recordings");
+    let mut given = start_in(Role::Invitee, bridge, Call::default(), folder);
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    rtc.video = true;
+    given.connected(rtc.port);
+    rtc.call(front).await;
+    let video = rtc.video_at.unwrap();
+    let plan = Plan {
+        name: "ffmpeg".to_owned(),
+        program: which::which("ffmpeg").unwrap(),
+        args: [
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=176x144:rate=15",
+            "-t",
+            "6",
+            "-c:v",
+            "h263",
+            "-ps",
+            "600",
+            "-g",
+            "15",
+            "-f",
+            "rtp",
+            "-payload_type",
+            "34",
+            "-rtpflags",
+            "rfc2190",
+            &format!("rtp://{video}?pkt_size=1200"),
+        ]
+        .map(Into::into)
+        .to_vec(),
+        env: vec![],
+        dir: None,
+        ready: Ready::Started,
+        ready_within: Duration::from_secs(1),
+        stop: Stop::default(),
+    };
+    let mut camera = launch::start(&plan).unwrap();
+    within("the film", camera.wait()).await;
+    rtc.hang_up().await;
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, "ffmpeg shows the picture"), "{seen:?}");
+    let size = fs::metadata(&film).map_or(0, |m| m.len());
+    assert!(size > 20_000, "{size} bytes; {seen:?}");
 }

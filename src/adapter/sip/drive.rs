@@ -29,6 +29,7 @@ use crate::{
 
 use super::{
     agents::{Contender, Contenders, Event, Runner, player_plan, question},
+    builtin::{BuiltIn, announcement},
     front::{Agent, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
@@ -246,10 +247,11 @@ impl Driver {
             values.clone(),
         );
         let player = contenders.player();
+        let built_in = built_in(&task);
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip, player.is_some()).await?;
+            let sound = Sound::bind(task.own_ip, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -369,13 +371,18 @@ impl Driver {
         {
             runner.stop().await;
         }
+        let recording = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
             if let Event::Ended { name, how } = event {
                 self.report(Report::ProgramEnded { program: name, how });
             }
         }
         if let Some((why, _)) = self.finished.take() {
-            self.report(Report::Finished(why));
+            let text = match recording {
+                Some(path) => format!("{why}; recorded in {}", path.display()),
+                None => why,
+            };
+            self.report(Report::Finished(text));
         }
     }
 
@@ -747,6 +754,26 @@ async fn pause_for(pause: Option<Duration>) {
     match pause {
         Some(pause) => tokio::time::sleep(pause).await,
         None => std::future::pending().await,
+    }
+}
+
+/// What the built-in agent would play and where it would record. The file's name is ours alone:
+/// nothing of the peer's is in it (ANCHORS.md E.3 row 11).
+fn built_in(task: &Task) -> BuiltIn {
+    let seed = seed();
+    let [a, b, c, d, e, f, g, h, i, j, name @ ..] = seed;
+    let hex: String = name.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let play = match &task.call.play {
+        Some(path) => announcement(path).unwrap_or_else(|error| {
+            warn!(path = %path.display(), %error, "cannot be played");
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    BuiltIn {
+        play,
+        recording: task.recordings.join(format!("call-{hex}.wav")),
+        seed: [a, b, c, d, e, f, g, h, i, j],
     }
 }
 
