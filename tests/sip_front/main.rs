@@ -1,6 +1,12 @@
 //! The SIP front against a synthetic RTC (APPLICATIONS.md 1.3, 1.6.6) on one side and programs
 //! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4). A program that is not
 //! installed is named and its test left out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 use std::{
     fs,

@@ -163,6 +163,12 @@ struct Asking {
     number: u32,
 }
 
+/// Both ends of what agents and players tell, each with the number of its attempt.
+type AgentEvents = (
+    mpsc::UnboundedSender<(usize, Event)>,
+    mpsc::UnboundedReceiver<(usize, Event)>,
+);
+
 struct Driver {
     task: Task,
     clock: Clock,
@@ -178,10 +184,7 @@ struct Driver {
     next_stream: u64,
     stream_events: (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>),
     tasks: JoinSet<()>,
-    agent_events: (
-        mpsc::UnboundedSender<(usize, Event)>,
-        mpsc::UnboundedReceiver<(usize, Event)>,
-    ),
+    agent_events: AgentEvents,
     runner: Option<Runner>,
     attempt: usize,
     /// The program for the picture, and the one that runs.
@@ -350,7 +353,7 @@ impl Driver {
                 got = self.inside.recv_from(&mut agent) => {
                     if let Ok((n, SocketAddr::V4(from))) = got {
                         let bytes = agent.get(..n).unwrap_or_default().to_vec();
-                        self.from_agent(&bytes, from).await;
+                        self.agent_says(&bytes, from).await;
                     }
                 }
                 Some(event) = self.stream_events.1.recv() => self.stream_event(event).await,
@@ -511,7 +514,7 @@ impl Driver {
             Ok((plan, files)) => {
                 let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
                 let contender = Contender::Program {
-                    plan,
+                    plan: Box::new(plan),
                     files: Some(files),
                     user: None,
                     at,
@@ -644,7 +647,7 @@ impl Driver {
 
     // ---- the agent's side ------------------------------------------------------------------
 
-    async fn from_agent(&mut self, bytes: &[u8], from: SocketAddrV4) {
+    async fn agent_says(&mut self, bytes: &[u8], from: SocketAddrV4) {
         let message = match sip::read(bytes) {
             Ok(message) => message,
             Err(sip::Error::Refused(refusal)) => {

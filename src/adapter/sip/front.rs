@@ -297,8 +297,8 @@ impl Front {
                 message,
                 hop,
                 source,
-            } => self.from_peer(message, hop, source, now, out),
-            Input::Agent { message, source } => self.from_agent(message, source, now, out),
+            } => self.peer_says(message, hop, source, now, out),
+            Input::Agent { message, source } => self.agent_says(message, source, now, out),
             Input::AgentReady(agent) => {
                 self.available = Some(agent);
                 self.try_agent(now, out);
@@ -325,7 +325,7 @@ impl Front {
         }
     }
 
-    fn from_peer(
+    fn peer_says(
         &mut self,
         message: &Message,
         hop: Hop,
@@ -799,7 +799,7 @@ impl Front {
         }
     }
 
-    fn from_agent(
+    fn agent_says(
         &mut self,
         message: &Message,
         source: SocketAddrV4,
