@@ -597,6 +597,9 @@ async fn with_no_softphone_at_all_the_call_is_answered_played_to_and_recorded() 
         .unwrap();
     assert_eq!((report[0] >> 6, report[1]), (2, 200), "{n} bytes");
     rtc.hang_up().await;
+    // Had our answer been lost, the BYE would come again.
+    rtc.send("BYE", "").await;
+    rtc.expect("200").await;
     let seen = given.until("the end", finished).await;
     let made = recordings(&folder);
     assert_eq!(made.len(), 1);

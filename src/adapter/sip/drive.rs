@@ -47,6 +47,9 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 const WAIT: Duration = Duration::from_secs(3);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
+/// How long, after the end, a BYE that is repeated because our answer was lost is answered again:
+/// a little more than T1 (RFC 3261 section 17.1.1.1).
+const LINGER: Duration = Duration::from_millis(700);
 /// How long, after the end, a BYE may wait for its answer.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -392,7 +395,18 @@ impl Driver {
     fn is_over(&self) -> bool {
         self.finished
             .as_ref()
-            .is_some_and(|(_, until)| self.front.is_done() || self.clock.now() >= *until)
+            .is_some_and(|(_, at)| self.clock.now() >= at.saturating_add(self.farewell()))
+    }
+
+    /// How long the sockets stay open after the end.
+    fn farewell(&self) -> Duration {
+        if !self.front.is_done() {
+            FAREWELL
+        } else if self.front.was_ended_there() {
+            LINGER
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn next_timeout(&self) -> Option<Now> {
@@ -400,7 +414,10 @@ impl Driver {
             .asking
             .as_ref()
             .map(|asking| asking.next.min(asking.until));
-        let over = self.finished.as_ref().map(|(_, until)| *until);
+        let over = self
+            .finished
+            .as_ref()
+            .map(|(_, at)| at.saturating_add(self.farewell()));
         [self.front.next_timeout(), asking, over]
             .into_iter()
             .flatten()
@@ -475,8 +492,8 @@ impl Driver {
             }
             Output::Finished(why) => {
                 info!(invitation = self.task.invitation.0, why, "call over");
-                let until = self.clock.now().saturating_add(FAREWELL);
-                self.finished.get_or_insert((why, until));
+                let now = self.clock.now();
+                self.finished.get_or_insert((why, now));
             }
         }
     }

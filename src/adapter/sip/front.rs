@@ -212,6 +212,7 @@ pub(super) struct Front {
     last_answer: Vec<u8>,
     since: Option<Now>,
     finished: bool,
+    ended_there: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -257,12 +258,18 @@ impl Front {
             last_answer: Vec::new(),
             since: None,
             finished: false,
+            ended_there: false,
         }
     }
 
     /// Whether the call is over and everybody who must know has confirmed that they do.
     pub(super) fn is_done(&self) -> bool {
         self.finished && !self.fading.iter().any(|(call, _)| call.awaits_answer())
+    }
+
+    /// Whether the peer ended the call, and so may end it again if our answer was lost.
+    pub(super) fn was_ended_there(&self) -> bool {
+        self.ended_there
     }
 
     /// Whether [`Output::Finished`] was given.

@@ -299,6 +299,7 @@ impl Front {
             };
             return;
         }
+        self.ended_there = matches!(how, Ended::ByPeer | Ended::Cancelled);
         let why = match how {
             Ended::ByPeer => "the peer hung up".to_owned(),
             Ended::Cancelled => "the peer took its call back".to_owned(),
