@@ -50,7 +50,7 @@ pub(super) struct Stage<'a> {
     /// How it is drawn.
     pub(super) ladder: Ladder,
     /// Where it is drawn.
-    pub(super) out: &'a mut (dyn Write + Send),
+    pub(super) out: &'a mut dyn Write,
     /// Who is who.
     pub(super) cast: Cast,
     /// What the server relays.

@@ -115,10 +115,7 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DemoError {
 ///
 /// # Errors
 /// [`DemoError`], also when the sound did not arrive. Everything that was started is ended.
-pub async fn run(
-    settings: DemoSettings,
-    out: &mut (dyn Write + Send),
-) -> Result<Outcome, DemoError> {
+pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome, DemoError> {
     std::fs::create_dir_all(&settings.directory).map_err(system("making the folder"))?;
     let directory =
         std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
@@ -163,7 +160,7 @@ async fn perform(
     agent: Agent,
     ours: &Dispatcher,
     theirs: &Dispatcher,
-    out: &mut (dyn Write + Send),
+    out: &mut dyn Write,
 ) -> Result<(), DemoError> {
     let clock = Clock::start();
     let people = [USER, PEER].map(|(handle, nick)| (handle.to_owned(), nick.to_owned()));
