@@ -5,14 +5,19 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
+use msn_handoff::{
+    bridge::{Registry, Value, Values},
+    launch::{self, PrivateDir, Ready},
+};
 use support::{
     baresip::Baresip,
     have,
     linphone::Linphone,
+    ports,
     rtc::{Rtc, Transport},
-    until,
+    sockets, until,
 };
 
 /// How long the genuine client holds a call.
@@ -131,4 +136,48 @@ async fn two_phones_hear_each_other() {
         .quit()
         .await
         .assert_tone("linphone", 880.0, 660.0, ENOUGH);
+}
+
+/// The built-in bridge for calls, taken at its word: nobody but this machine reaches the phone.
+#[tokio::test]
+async fn the_linphone_of_the_voice_bridge_opens_ports_on_loopback_only() {
+    if !have(&["linphonec", "sipp"]) {
+        return;
+    }
+    let registry = Registry::load(&[]).unwrap();
+    let voice = registry.by_id("voice").unwrap();
+    let handoff = voice
+        .handoffs
+        .iter()
+        .find(|handoff| handoff.program() == Some("linphonec"))
+        .unwrap();
+    let port = ports().await;
+    let values = Values::default()
+        .with("agent.port", Value::Port(port))
+        .with("agent.rtp", Value::Port(port + 2));
+    let files = PrivateDir::new().unwrap();
+    let mut plan = handoff.plan(&values, &files).unwrap().unwrap();
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    plan.ready = Ready::Udp(address);
+    let mut program = launch::start(&plan).unwrap();
+    program.ready().await.unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut rtc = Rtc::calls(dir.path(), Transport::Udp, address, CALL).await;
+    let media = rtc.media_address().await;
+    let bound = sockets::bound(program.pid());
+    // The call is up: SIP, RTP and RTCP.
+    assert_eq!(
+        bound.iter().map(|bound| bound.port).collect::<Vec<_>>(),
+        [port, port + 2, port + 3],
+        "{bound:?}"
+    );
+    assert!(
+        bound.iter().all(|bound| bound.ip == Ipv4Addr::LOCALHOST),
+        "{bound:?}"
+    );
+    assert_eq!(media, (Ipv4Addr::LOCALHOST, port + 2).into());
+    rtc.finish().await;
+    let exit = program.stop().await;
+    assert_eq!(exit.code, Some(0), "its own way out is `quit`: {exit}");
 }

@@ -9,6 +9,7 @@ pub(crate) mod child;
 pub(crate) mod linphone;
 pub(crate) mod media;
 pub(crate) mod rtc;
+pub(crate) mod sockets;
 pub(crate) mod sound;
 
 use std::{
