@@ -3,7 +3,10 @@
 //! TOOLS.md 2 to 4.
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
-#![allow(clippy::print_stderr, reason = "a test tells what it left out, and what a child said")]
+#![allow(
+    clippy::print_stderr,
+    reason = "a test tells what it left out, and what a child said"
+)]
 
 pub(crate) mod baresip;
 pub(crate) mod child;
