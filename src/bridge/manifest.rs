@@ -297,7 +297,7 @@ fn application(place: &Place<'_>, raw: &File) -> Result<Application, BridgeError
         return Err(place.error(raw.id.span().start, "guids is empty: name at least one"));
     };
     let negotiation = &raw.negotiation;
-    let mut application = Application::new(raw.id.get_ref(), first.clone(), &raw.announce);
+    let mut application = Application::new(raw.id.get_ref(), *first, &raw.announce);
     application.name.clone_from(&raw.name);
     application.guids = guids;
     application.url.clone_from(&raw.url);
@@ -368,7 +368,7 @@ fn looks_like_a_guid(text: &str) -> bool {
             }
         })
         .collect();
-    matches!(groups.as_slice(), [7 | 8 | 9, 4, 4, 4, 12])
+    matches!(groups.as_slice(), [7..=9, 4, 4, 4, 12])
 }
 
 impl From<RawRole> for Role {
