@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -65,16 +66,60 @@ pub struct Handoff {
     pub files: Vec<(String, Template)>,
     /// `{path.NAME}`: the first of these that exists.
     pub paths: BTreeMap<String, Vec<PathBuf>>,
-    /// Variables of which at least one must be set.
-    pub requires_any_env: Vec<String>,
-    /// Files that must exist.
-    pub requires_files: Vec<Template>,
+    /// What must be there besides the program.
+    pub requires: Requires,
     /// What shows readiness.
     pub ready: ReadyRule,
     /// How long that may take.
     pub ready_within: Duration,
     /// How it is ended.
     pub stop: Stop,
+}
+
+/// What a handoff needs besides its program.
+#[derive(Debug, Clone, Default)]
+pub struct Requires {
+    /// Programs that it starts itself.
+    pub programs: Vec<String>,
+    /// Files that must exist, all of them.
+    pub files: Vec<Template>,
+    /// Variables of which one must be set, unless one of `any_files` exists.
+    pub any_env: Vec<String>,
+    /// Files of which one must exist, unless one of `any_env` is set.
+    pub any_files: Vec<Template>,
+}
+
+/// The machine that is asked whether a handoff can run on it.
+pub(super) trait Machine {
+    /// A variable that is set and not empty.
+    fn variable(&self, name: &str) -> Option<OsString>;
+    /// Where a program is.
+    fn program(&self, name: &str) -> Option<PathBuf>;
+    /// Whether a file, a folder or a socket is there.
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// This one.
+struct Here;
+
+impl Machine for Here {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        env::var_os(name).filter(|value| !value.is_empty())
+    }
+
+    /// `PATH` without what it says of the current folder, then where Debian keeps games.
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.variable("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path)
+            .chain(["/usr/local/games".into(), "/usr/games".into()])
+            .filter(|folder| folder.is_absolute());
+        let path = env::join_paths(folders).ok()?;
+        which::which_in(name, Some(path), "/").ok()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
 }
 
 /// Why a handoff cannot run here.
@@ -84,12 +129,12 @@ pub enum Missing {
     /// The program is not installed.
     #[error("{0} is not installed")]
     Program(String),
-    /// None of the variables is set.
-    #[error("{0} is not set")]
-    Environment(String),
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
+    /// None of the alternatives is there: no display, no sound.
+    #[error("there is neither {}", .0.join(" nor "))]
+    All(Vec<String>),
 }
 
 /// Why a plan cannot be made.
@@ -121,27 +166,36 @@ impl Handoff {
     /// # Errors
     /// What is missing, for people.
     pub fn fits(&self) -> Result<(), Missing> {
-        if let Some(program) = self.program() {
-            find(program)?;
+        self.fits_on(&Here)
+    }
+
+    pub(super) fn fits_on(&self, machine: &impl Machine) -> Result<(), Missing> {
+        let programs = self.requires.programs.iter().map(String::as_str);
+        for program in self.program().into_iter().chain(programs) {
+            find(machine, program)?;
         }
-        if !self.requires_any_env.is_empty()
-            && !self
-                .requires_any_env
-                .iter()
-                .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-        {
-            return Err(Missing::Environment(self.requires_any_env.join(" or ")));
-        }
-        let values = self.paths(Values::default())?;
-        for file in &self.requires_files {
-            let path = file
-                .expand(&values)
-                .map_err(|error| Missing::File(error.to_string()))?;
-            if !Path::new(&path).exists() {
+        let values = self.paths(machine, Values::default())?;
+        let file = |template: &Template| template.expand(&values);
+        for template in &self.requires.files {
+            let path = file(template).map_err(|error| Missing::File(error.to_string()))?;
+            if !machine.exists(Path::new(&path)) {
                 return Err(Missing::File(path));
             }
         }
-        Ok(())
+        let Requires {
+            any_env, any_files, ..
+        } = &self.requires;
+        let is_there = any_env.is_empty() && any_files.is_empty()
+            || any_env.iter().any(|name| machine.variable(name).is_some())
+            || any_files
+                .iter()
+                .any(|it| file(it).is_ok_and(|path| machine.exists(Path::new(&path))));
+        if is_there {
+            return Ok(());
+        }
+        let variables = any_env.iter().map(|name| format!("${name}"));
+        let files = any_files.iter().map(Template::to_string);
+        Err(Missing::All(variables.chain(files).collect()))
     }
 
     /// The program's name or path.
@@ -159,8 +213,8 @@ impl Handoff {
         let Some(program) = self.program() else {
             return Ok(None);
         };
-        let program = find(program)?;
-        let mut values = self.paths(values.clone())?;
+        let program = find(&Here, program)?;
+        let mut values = self.paths(&Here, values.clone())?;
         values.set("dir", Value::Path(dir.path().to_owned()));
         for (name, _) in &self.files {
             values.set(&format!("file.{name}"), Value::Path(dir.path().join(name)));
@@ -211,12 +265,15 @@ impl Handoff {
         }))
     }
 
-    /// Adds `{path.NAME}` for each entry of `paths`.
-    fn paths(&self, mut values: Values) -> Result<Values, Missing> {
+    /// Adds `{path.NAME}` for each entry of `paths`, and `{runtime}`.
+    fn paths(&self, machine: &impl Machine, mut values: Values) -> Result<Values, Missing> {
+        if let Some(runtime) = machine.variable("XDG_RUNTIME_DIR") {
+            values.set("runtime", Value::Path(runtime.into()));
+        }
         for (name, candidates) in &self.paths {
             let found = candidates
                 .iter()
-                .find(|path| path.exists())
+                .find(|path| machine.exists(path))
                 .ok_or_else(|| {
                     let all: Vec<String> = candidates
                         .iter()
@@ -230,9 +287,8 @@ impl Handoff {
     }
 }
 
-/// Finds a program in `PATH`, or where Debian keeps games.
-fn find(program: &str) -> Result<PathBuf, Missing> {
-    which::which(program)
-        .or_else(|_| which::which_in(program, Some("/usr/games"), "/"))
-        .map_err(|_| Missing::Program(program.to_owned()))
+fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
+    machine
+        .program(program)
+        .ok_or_else(|| Missing::Program(program.to_owned()))
 }
