@@ -238,8 +238,9 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
     let id = head.value.id.get_ref().clone();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if id.is_empty() || id.starts_with('-') || !id.chars().all(plain) {
-        let message =
-            format!("id {id:?}: use lower-case letters, digits and hyphens, such as \"my-game\"");
+        let message = format!(
+            "{id:?} is no id: use lower-case letters, digits and hyphens, such as \"my-game\""
+        );
         return Err(head.error(head.value.id.span(), message));
     }
     if !head.value.enabled {
@@ -284,7 +285,7 @@ fn application(place: &Read<'_, File>) -> Result<Application, BridgeError> {
         })
         .collect::<Result<_, _>>()?;
     let Some(first) = guids.first() else {
-        return Err(place.error(raw.guids.span(), "empty: name at least one GUID"));
+        return Err(place.error(raw.guids.span(), "is empty: name at least one GUID"));
     };
     // Both go out in an INVITE, line by line.
     for text in [Some(&raw.announce), raw.url.as_ref()]
@@ -596,6 +597,48 @@ run = ["wine", "game.exe", "{peer.ip}"]
         assert_eq!(bridge.application.dialect, Dialect::Legacy);
         assert_eq!(bridge.application.port.unwrap().number, 47624);
         assert_eq!(bridge.handoffs[0].program(), Some("wine"));
+    }
+
+    #[test]
+    fn the_documented_example_is_read_and_names_every_key() {
+        let page = include_str!("../../docs/BRIDGES.md");
+        let example = page
+            .split("```toml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let Reading::Bridge(bridge) = parse(example).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(bridge.handoffs.len(), 3);
+        // An unknown key makes the reader list all it knows.
+        for (place, from) in [
+            ("id ", "nonsense = 1\nid "),
+            ("dialect ", "nonsense = 1\ndialect "),
+            ("name     =", "nonsense = 1\nname     ="),
+            ("programs  =", "nonsense = 1\nprograms  ="),
+            ("stop     = {", "stop = { nonsense = 1, "),
+            ("port       = {", "port = { nonsense = 1, "),
+            ("context    = {", "context = { nonsense = 1, "),
+        ] {
+            let message = parse(&example.replacen(place, from, 1))
+                .unwrap_err()
+                .to_string();
+            let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            assert!(keys.len() > 1, "{message}");
+            for key in keys {
+                let named = [" ", "]"].map(|end| example.contains(&format!("{key}{end}")));
+                assert!(named.contains(&true), "{key} is not in docs/BRIDGES.md");
+            }
+        }
+        for placeholder in crate::bridge::placeholder::KNOWN {
+            assert!(
+                page.contains(&format!("{{{placeholder}}}")),
+                "{placeholder}"
+            );
+        }
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Source {
         let start = self.parts.last().map_or(0, |part| part.padded.len());
         self.parts.push(Part {
             file: file.to_owned(),
-            padded: format!("{:start$}{text}", ""),
+            // The reader names no place for what is missing at the very end, so there is none.
+            padded: format!("{:start$}{text}\n", ""),
             start,
         });
     }
@@ -134,9 +135,9 @@ impl Source {
                 source: self,
             }),
             Err(error) => {
-                let offset = error.span().map_or(0, |span| span.start);
-                let key = key_at(table.get_ref(), offset);
-                Err(self.at(offset, key, in_words(error.message())))
+                let span = error.span().unwrap_or(0..0);
+                let key = key_at(table.get_ref(), &span);
+                Err(self.at(span.start, key, in_words(error.message())))
             }
         }
     }
@@ -165,7 +166,7 @@ impl Source {
 impl<T> Read<'_, T> {
     /// A mistake at the value with this span.
     pub(super) fn error(&self, span: Range<usize>, message: impl ToString) -> BridgeError {
-        let key = key_at(self.table.get_ref(), span.start);
+        let key = key_at(self.table.get_ref(), &span);
         self.source.at(span.start, key, message)
     }
 }
@@ -212,37 +213,44 @@ fn amend_handoffs<'s>(old: &mut DeArray<'s>, new: DeArray<'s>) {
     *old = added;
 }
 
-/// The key whose name or value begins at, or holds, this offset; the innermost one.
-fn key_at(table: &DeTable<'_>, offset: usize) -> String {
+/// The innermost key whose name or value holds this span. None for a span of the whole file: it is
+/// what is told of a key that is missing.
+fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> String {
     let mut found = String::new();
-    walk_table(table, offset, "", &mut found);
+    if !span.is_empty() {
+        walk_table(table, span, "", &mut found);
+    }
     found
 }
 
-fn walk_table(table: &DeTable<'_>, offset: usize, prefix: &str, found: &mut String) {
+fn walk_table(table: &DeTable<'_>, span: &Range<usize>, prefix: &str, found: &mut String) {
     for (key, value) in table {
         let dot = if prefix.is_empty() { "" } else { "." };
         let path = format!("{prefix}{dot}{}", shown(key.get_ref()));
-        if key.span().contains(&offset) {
+        if holds(&key.span(), span) {
             found.clone_from(&path);
         }
-        walk_value(value, offset, &path, found);
+        walk_value(value, span, &path, found);
     }
 }
 
-fn walk_value(value: &Spanned<DeValue<'_>>, offset: usize, path: &str, found: &mut String) {
-    if value.span().contains(&offset) {
+fn walk_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &str, found: &mut String) {
+    if holds(&value.span(), span) {
         path.clone_into(found);
     }
     match value.get_ref() {
-        DeValue::Table(table) => walk_table(table, offset, path, found),
+        DeValue::Table(table) => walk_table(table, span, path, found),
         DeValue::Array(array) => {
             for (index, value) in array.iter().enumerate() {
-                walk_value(value, offset, &format!("{path}[{index}]"), found);
+                walk_value(value, span, &format!("{path}[{index}]"), found);
             }
         }
         _ => {}
     }
+}
+
+fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.contains(&inner.start) && inner.end <= outer.end
 }
 
 /// A key for people: no control characters, no novel.
@@ -317,7 +325,7 @@ mod tests {
             (
                 "a = 1",
                 "t = { \"é\" = [true], b = 3 }",
-                "change.toml:1:24: t.b: invalid type",
+                "change.toml:1:25: t.b: invalid type",
             ),
             ("a = 1", "\n  z = 2", "change.toml:2:3: z: unknown field"),
             (

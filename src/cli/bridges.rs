@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::{
-    bridge::{Bridge, Handoff, Medium, Reading, Registry, folders, read_file},
+    bridge::{Bridge, Handoff, Medium, Reading, Registry, Unclaimed, folders, read_file},
     negotiation::Role,
 };
 
@@ -95,9 +95,10 @@ fn takers(bridge: &Bridge, role: Role, fits: &impl Fn(&Handoff) -> Result<(), St
     match (first(Medium::Session), first(Medium::Video)) {
         (Some(session), Some(video)) => format!("{session}, pictures with {video}"),
         (Some(session), None) => session.to_owned(),
+        (None, _) if role == Role::Inviter => "nothing here can".to_owned(),
         (None, _) => match bridge.unclaimed {
-            crate::bridge::Unclaimed::Pass => "your client gets it".to_owned(),
-            crate::bridge::Unclaimed::Refuse => "refused as not installed".to_owned(),
+            Unclaimed::Pass => "your client gets it".to_owned(),
+            Unclaimed::Refuse => "refused as not installed".to_owned(),
         },
     }
 }
