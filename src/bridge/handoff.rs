@@ -292,3 +292,204 @@ fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
         .program(program)
         .ok_or_else(|| Missing::Program(program.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bridge::{Bridge, Origin, Reading, Registry, manifest, source::Source};
+
+    /// A machine of our making: the programs, files and variables it has.
+    #[derive(Default)]
+    struct Imagined(BTreeSet<&'static str>);
+
+    impl Machine for Imagined {
+        fn variable(&self, name: &str) -> Option<OsString> {
+            let value = if name == "XDG_RUNTIME_DIR" {
+                "/run/user/7"
+            } else {
+                "set"
+            };
+            self.0.contains(name).then(|| value.into())
+        }
+
+        fn program(&self, name: &str) -> Option<PathBuf> {
+            let found = self.0.contains(name);
+            found.then(|| Path::new("/usr/bin").join(name))
+        }
+
+        fn exists(&self, path: &Path) -> bool {
+            self.0.contains(path.to_str().unwrap())
+        }
+    }
+
+    fn bridge(handoff: &str) -> Bridge {
+        let text = format!(
+            "id = \"x\"\nname = \"x\"\nguids = [\"{{00000000-1111-2222-3333-444444444444}}\"]\n\
+             announce = \"x\"\n[negotiation]\n[[handoff]]\nname = \"it\"\nadapter = \"sip\"\n{handoff}"
+        );
+        let source = Source::new(Path::new("x.toml"), &text);
+        match manifest::read(&source, Origin::BuiltIn) {
+            Ok(Reading::Bridge(bridge)) => *bridge,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn handoff(text: &str) -> Handoff {
+        bridge(text).handoffs.remove(0)
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let full = "run = [\"phone\"]\n\
+            requires = { programs = [\"wine\"], files = [\"{path.lib}/x.so\"], any-env = [\"DISPLAY\"], any-files = [\"{runtime}/pulse\"] }\n\
+            paths.lib = [\"/a\", \"/b\"]\n";
+        for (text, machine, missing) in [
+            ("builtin = true", &[][..], None),
+            ("agent = \"sip:me@127.0.0.1:5060\"", &[], None),
+            ("run = [\"phone\"]", &["phone"], None),
+            ("run = [\"phone\"]", &[], Some("phone is not installed")),
+            (full, &["phone"], Some("wine is not installed")),
+            (full, &["phone", "wine"], Some("/a or /b does not exist")),
+            (
+                full,
+                &["phone", "wine", "/b"],
+                Some("/b/x.so does not exist"),
+            ),
+            (
+                full,
+                &["phone", "wine", "/b", "/b/x.so"],
+                Some("there is neither $DISPLAY nor {runtime}/pulse"),
+            ),
+            (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
+            (
+                full,
+                &[
+                    "phone",
+                    "wine",
+                    "/b",
+                    "/b/x.so",
+                    "XDG_RUNTIME_DIR",
+                    "/run/user/7/pulse",
+                ],
+                None,
+            ),
+            (
+                full,
+                &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
+                Some("there is neither $DISPLAY nor {runtime}/pulse"),
+            ),
+        ] {
+            let machine = Imagined(machine.iter().copied().collect());
+            let told = handoff(text).fits_on(&machine).err();
+            assert_eq!(
+                told.map(|missing| missing.to_string()).as_deref(),
+                missing,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_is_complete_and_its_files_are_written() {
+        let handoff = handoff(
+            "run = [\"true\", \"-c\", \"{file.rc}\"]\nenv = { HOME = \"{dir}\" }\ndirs = [\".local/share/x\"]\n\
+             files.rc = \"port={agent.port}\\n\"\nready = { udp = \"127.0.0.1:{agent.port}\" }\nready-within = 4\n\
+             stop = { words = \"quit\\n\", grace = 3 }\n",
+        );
+        let dir = PrivateDir::new().unwrap();
+        let values = Values::default().with("agent.port", Value::Port(5070));
+        let plan = handoff.plan(&values, &dir).unwrap().unwrap();
+        let rc = dir.path().join("rc");
+        assert_eq!(plan.name, "it");
+        assert!(plan.program.is_absolute());
+        assert_eq!(plan.args, ["-c".into(), rc.clone().into_os_string()]);
+        assert_eq!(plan.env, [("HOME".into(), dir.path().into())]);
+        assert_eq!(plan.dir.as_deref(), Some(dir.path()));
+        assert_eq!(plan.ready, Ready::Udp("127.0.0.1:5070".parse().unwrap()));
+        assert_eq!(plan.ready_within, Duration::from_secs(4));
+        assert_eq!(plan.stop.words.as_deref(), Some("quit\n"));
+        assert_eq!(std::fs::read_to_string(rc).unwrap(), "port=5070\n");
+        assert!(dir.path().join(".local/share/x").is_dir());
+    }
+
+    #[test]
+    fn a_value_that_would_begin_a_line_in_a_file_is_refused() {
+        let handoff = handoff("run = [\"true\"]\nfiles.rc = \"play={recording}\\n\"\n");
+        let dir = PrivateDir::new().unwrap();
+        let values = Values::default().with("recording", Value::Path("/a\nrun=x".into()));
+        let error = handoff.plan(&values, &dir).unwrap_err().to_string();
+        assert_eq!(error, "the value of {recording} holds a control character");
+    }
+
+    #[test]
+    fn every_argument_vector_we_ship() {
+        let mut vectors = String::new();
+        for bridge in Registry::load(&[]).unwrap().iter() {
+            for handoff in bridge.handoffs.iter().filter(|it| !it.run.is_empty()) {
+                let run: Vec<String> = handoff.run.iter().map(Template::to_string).collect();
+                vectors.push_str(&format!(
+                    "{} / {}:\n  {}\n",
+                    bridge.application.id,
+                    handoff.name,
+                    run.join("\n  ")
+                ));
+            }
+        }
+        insta::assert_snapshot!(vectors);
+    }
+
+    /// A template of one argument, and whether a value stands in it.
+    const ARGUMENTS: &[(&str, bool)] = &[
+        ("--", false),
+        ("-c", false),
+        ("{peer}", true),
+        ("{peer.ip}", true),
+        ("sip:x@{peer.ip}:{peer.port};transport=tcp", true),
+        ("{{peer}}", false),
+        ("", false),
+    ];
+
+    proptest! {
+        // ANCHORS.md E.3 row 1.
+        #[test]
+        fn nothing_a_peer_says_makes_or_changes_an_argument(
+            ip in any::<[u8; 4]>(),
+            port in any::<u16>(),
+            handle in prop_oneof![".{0,140}", "[ -~]{0,40}", "-{0,2}[a-z;|&$`'\"\\\\]{0,9}@x"],
+            chosen in proptest::collection::vec(0..ARGUMENTS.len(), 0..8),
+        ) {
+            let chosen: Vec<_> = chosen.into_iter().map(|at| ARGUMENTS[at]).collect();
+            let run: Vec<String> = chosen.iter().map(|(text, _)| format!(", {text:?}")).collect();
+            let handoff = handoff(&format!("run = [\"true\"{}]\n", run.concat()));
+            let mut values = Values::default()
+                .with("peer.ip", Value::Ip(Ipv4Addr::from(ip)))
+                .with("peer.port", Value::Port(port));
+            if let Ok(word) = Value::word("handle", &handle) {
+                values.set("peer", word);
+            }
+            let dir = PrivateDir::new().unwrap();
+            let Ok(plan) = handoff.plan(&values, &dir) else {
+                // Only a handle that is not handed on makes a plan impossible.
+                prop_assert!(values.get("peer").is_none());
+                return Ok(());
+            };
+            let plan = plan.unwrap();
+            prop_assert_eq!(plan.program.file_name(), Some("true".as_ref()));
+            prop_assert_eq!(plan.args.len(), chosen.len());
+            for (argument, (text, has_value)) in plan.args.iter().zip(&chosen) {
+                let argument = argument.to_str().unwrap();
+                if *has_value {
+                    prop_assert!(!argument.starts_with('-'), "{}", argument);
+                    prop_assert!(!argument.contains(char::is_whitespace), "{}", argument);
+                } else {
+                    let literal = text.replace("{{", "{").replace("}}", "}");
+                    prop_assert_eq!(argument, literal);
+                }
+            }
+        }
+    }
+}
