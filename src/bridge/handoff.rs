@@ -418,11 +418,11 @@ mod tests {
 
     #[test]
     fn a_value_that_would_begin_a_line_in_a_file_is_refused() {
-        let handoff = handoff("run = [\"true\"]\nfiles.rc = \"play={recording}\\n\"\n");
+        let handoff = handoff("run = [\"true\"]\nfiles.rc = \"play={sdp}\\n\"\n");
         let dir = PrivateDir::new().unwrap();
-        let values = Values::default().with("recording", Value::Path("/a\nrun=x".into()));
+        let values = Values::default().with("sdp", Value::Path("/a\nrun=x".into()));
         let error = handoff.plan(&values, &dir).unwrap_err().to_string();
-        assert_eq!(error, "the value of {recording} holds a control character");
+        assert_eq!(error, "the value of {sdp} holds a control character");
     }
 
     #[test]

@@ -16,7 +16,6 @@ pub(super) const KNOWN: &[&str] = &[
     "peer",
     "peer.ip",
     "peer.port",
-    "recording",
     "runtime",
     "sdp",
 ];
@@ -283,7 +282,7 @@ mod tests {
         for (text, message) in [
             ("{peer.ip", "`{` without `}`; write `{{` for a brace itself"),
             ("peer.ip}", "`}` without `{`; write `}}` for a brace itself"),
-            ("{recording}", "{recording} has no value here"),
+            ("{sdp}", "{sdp} has no value here"),
             (
                 "x{peer}",
                 "{peer} is text the other person chose, so it must be the whole argument",

@@ -70,7 +70,8 @@ impl Settings {
         Ok(Self {
             registry: Arc::new(Registry::load(&folders())?),
             rules: config.rules(),
-            policy: Policy::new(announce, config.network.allow.clone()),
+            policy: Policy::new(announce, config.network.allow.clone())
+                .with_own(config.proxy.listen),
             announce,
             recordings: config.recordings_folder(),
             call: config.call.clone(),
