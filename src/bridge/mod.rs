@@ -9,7 +9,7 @@ mod handoff;
 mod manifest;
 mod placeholder;
 mod registry;
-mod source;
+pub(crate) mod source;
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The text of one bridge: a file, and the files that amend it. Keeps apart which byte came from
-//! where, so that a mistake in either is told at its own place.
+//! where, so that a mistake in either is told at its own place. `config` reads its one file with it.
 //!
 //! Amending: tables merge key by key, a value replaces a value, an array replaces an array. Only
 //! `[[handoff]]` is more: one with a known `name` amends that one, a new one goes before all others,
@@ -58,7 +58,7 @@ impl fmt::Display for BridgeError {
 
 impl BridgeError {
     /// The file as a whole is at fault.
-    pub(super) fn whole(file: &Path, message: impl ToString) -> Self {
+    pub(crate) fn whole(file: &Path, message: impl ToString) -> Self {
         Self {
             file: file.to_owned(),
             place: None,
@@ -78,26 +78,26 @@ struct Part {
 
 /// The text of one bridge.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Source {
+pub(crate) struct Source {
     parts: Vec<Part>,
 }
 
 /// What a [`Source`] says, and where it says it.
-pub(super) struct Read<'s, T> {
-    pub(super) value: T,
+pub(crate) struct Read<'s, T> {
+    pub(crate) value: T,
     table: Spanned<DeTable<'s>>,
     source: &'s Source,
 }
 
 impl Source {
-    pub(super) fn new(file: &Path, text: &str) -> Self {
+    pub(crate) fn new(file: &Path, text: &str) -> Self {
         let mut source = Self::default();
         source.amend(file, text);
         source
     }
 
     /// Adds a file that amends those before it.
-    pub(super) fn amend(&mut self, file: &Path, text: &str) {
+    pub(crate) fn amend(&mut self, file: &Path, text: &str) {
         let start = self.parts.last().map_or(0, |part| part.padded.len());
         self.parts.push(Part {
             file: file.to_owned(),
@@ -108,14 +108,14 @@ impl Source {
     }
 
     /// The file that began it.
-    pub(super) fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         self.parts
             .first()
             .map_or(Path::new(""), |part| part.file.as_path())
     }
 
     /// Reads all files as one.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<Read<'_, T>, BridgeError> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<Read<'_, T>, BridgeError> {
         let mut whole: Option<Spanned<DeTable<'_>>> = None;
         for part in &self.parts {
             let table = DeTable::parse(&part.padded).map_err(|error| {
@@ -165,7 +165,7 @@ impl Source {
 
 impl<T> Read<'_, T> {
     /// A mistake at the value with this span.
-    pub(super) fn error(&self, span: Range<usize>, message: impl ToString) -> BridgeError {
+    pub(crate) fn error(&self, span: Range<usize>, message: impl ToString) -> BridgeError {
         let key = key_at(self.table.get_ref(), &span);
         self.source.at(span.start, key, message)
     }
@@ -261,14 +261,28 @@ fn shown(key: &str) -> String {
         .collect()
 }
 
-/// The reader names Rust's types; people know numbers.
+/// The reader names Rust's types; people know numbers and addresses.
 fn in_words(message: &str) -> String {
-    message
-        .replace("expected u16", "expected a whole number from 0 to 65535")
-        .replace(
+    [
+        ("expected u16", "expected a whole number from 0 to 65535"),
+        (
             "expected u32",
             "expected a whole number from 0 to 4294967295",
-        )
+        ),
+        ("expected usize", "expected a whole number"),
+        (
+            "invalid socket address syntax",
+            "write an address and a port, such as 127.0.0.1:1863",
+        ),
+        (
+            "invalid IPv4 address syntax",
+            "write an IPv4 address, such as 192.0.2.17",
+        ),
+    ]
+    .iter()
+    .fold(message.to_owned(), |text, (from, to)| {
+        text.replace(from, to)
+    })
 }
 
 #[cfg(test)]

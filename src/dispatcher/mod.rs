@@ -78,6 +78,7 @@ impl Settings {
             unclaimed: config.unclaimed,
             negotiation: negotiation::Settings {
                 timers: config.negotiation_timers(),
+                limits: config.negotiation_limits(),
                 ..negotiation::Settings::default()
             },
         })
