@@ -297,7 +297,7 @@ fn application(place: &Read<'_, File>) -> Result<Application, BridgeError> {
         }
     }
     let negotiation = &raw.negotiation;
-    let mut application = Application::new(raw.id.get_ref(), first.clone(), raw.announce.get_ref());
+    let mut application = Application::new(raw.id.get_ref(), *first, raw.announce.get_ref());
     application.name.clone_from(&raw.name);
     application.guids = guids;
     application.url = raw.url.as_ref().map(|url| url.get_ref().clone());
@@ -368,7 +368,7 @@ fn looks_like_a_guid(text: &str) -> bool {
             }
         })
         .collect();
-    matches!(groups.as_slice(), [7 | 8 | 9, 4, 4, 4, 12])
+    matches!(groups.as_slice(), [7..=9, 4, 4, 4, 12])
 }
 
 impl From<RawRole> for Role {

@@ -362,7 +362,11 @@ mod tests {
         for cut in 1..stream.len() {
             let (before, after) = stream.split_at(cut);
             let (shape, _) = split(Origin::Client, &[before.as_bytes(), after.as_bytes()]);
-            assert_eq!(shape, format!("[MSG 4 N {}|{}]", payload.len(), payload.len()), "{cut}");
+            assert_eq!(
+                shape,
+                format!("[MSG 4 N {}|{}]", payload.len(), payload.len()),
+                "{cut}"
+            );
         }
     }
 
