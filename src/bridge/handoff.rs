@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -109,17 +109,21 @@ impl Machine for Here {
 
     /// `PATH` without what it says of the current folder, then where Debian keeps games.
     fn program(&self, name: &str) -> Option<PathBuf> {
-        let path = self.variable("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path)
-            .chain(["/usr/local/games".into(), "/usr/games".into()])
-            .filter(|folder| folder.is_absolute());
-        let path = env::join_paths(folders).ok()?;
+        let path = env::join_paths(folders(&self.variable("PATH").unwrap_or_default())).ok()?;
         which::which_in(name, Some(path), "/").ok()
     }
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
     }
+}
+
+/// The folders of a `PATH`. What it says of the current folder is left out: who can write there
+/// would choose the program.
+fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    env::split_paths(path)
+        .chain(["/usr/local/games".into(), "/usr/games".into()])
+        .filter(|folder| folder.is_absolute())
 }
 
 /// Why a handoff cannot run here.
@@ -391,6 +395,13 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn no_program_is_taken_from_the_current_folder() {
+        let found: Vec<PathBuf> = folders(OsStr::new("/bin::.:bin:/usr/bin:")).collect();
+        let absolute = ["/bin", "/usr/bin", "/usr/local/games", "/usr/games"];
+        assert_eq!(found, absolute.map(PathBuf::from));
     }
 
     #[test]

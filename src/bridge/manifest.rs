@@ -564,6 +564,8 @@ fn check_named_program(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GAME: &str = r#"id = "my-game"
@@ -722,5 +724,24 @@ run = ["wine", "game.exe", "{peer.ip}"]
             messages.push_str(&format!("{what}:\n  {error}\n"));
         }
         insta::assert_snapshot!(messages);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_file_says_it_is_read_or_refused_at_a_place_in_it(
+            at in 0..GAME.len(), cut in 0..12usize, piece in "\\PC{0,12}|[\\[\\]{}\"'=.\n#é-]{0,6}", amend in any::<bool>(),
+        ) {
+            let end = (at + cut).min(GAME.len());
+            let text = format!("{}{piece}{}", &GAME[..at], &GAME[end..]);
+            let mut source = Source::new(Path::new("a"), if amend { GAME } else { &text });
+            if amend {
+                source.amend(Path::new("b"), &text);
+            }
+            if let Err(error) = read(&source, Origin::BuiltIn) {
+                let place = error.place.unwrap();
+                let line = text.split('\n').nth(place.line - 1).unwrap_or_default();
+                prop_assert!(place.column <= line.chars().count() + 1, "{place:?} {line:?}");
+            }
+        }
     }
 }

@@ -98,14 +98,7 @@ impl Registry {
     /// # Errors
     /// The first file that is wrong, cannot be read, or could be written by somebody else.
     pub fn load(folders: &[PathBuf]) -> Result<Self, BridgeError> {
-        let mut described = BTreeMap::new();
-        for (name, text) in BUILT_IN {
-            add(
-                &mut described,
-                Source::new(Path::new(name), text),
-                &Origin::BuiltIn,
-            )?;
-        }
+        let mut described = built_in()?;
         for folder in folders {
             for file in listed(folder)? {
                 let source = Source::new(&file, &text_of(&file)?);
@@ -176,6 +169,15 @@ struct Described {
     bridge: Option<Bridge>,
 }
 
+fn built_in() -> Result<BTreeMap<String, Described>, BridgeError> {
+    let mut described = BTreeMap::new();
+    for (name, text) in BUILT_IN {
+        let source = Source::new(Path::new(name), text);
+        add(&mut described, source, &Origin::BuiltIn)?;
+    }
+    Ok(described)
+}
+
 fn add(
     described: &mut BTreeMap<String, Described>,
     source: Source,
@@ -212,11 +214,28 @@ fn amend(
     Ok(())
 }
 
-/// Reads one file of the user's or the system's.
+/// Reads one file of the user's or the system's. One in a folder `ID.d` is read as what it is, an
+/// amendment: of the file beside that folder, or of the built-in bridge.
 ///
 /// # Errors
 /// As [`Registry::load`].
 pub fn read_file(path: &Path) -> Result<Reading, BridgeError> {
+    let folder = path
+        .parent()
+        .filter(|it| it.extension().is_some_and(|it| it == "d"));
+    if let Some((folder, id)) = folder.and_then(|it| Some((it, it.file_stem()?.to_str()?))) {
+        let mut described = built_in()?;
+        for file in listed(folder.parent().unwrap_or(Path::new(".")))? {
+            let source = Source::new(&file, &text_of(&file)?);
+            add(&mut described, source, &Origin::File(file))?;
+        }
+        amend(&mut described, id, path)?;
+        let bridge = described.remove(id).and_then(|described| described.bridge);
+        return Ok(bridge.map_or_else(
+            || Reading::Hidden(id.to_owned()),
+            |bridge| Reading::Bridge(Box::new(bridge)),
+        ));
+    }
     let source = Source::new(path, &text_of(path)?);
     manifest::read(&source, Origin::File(path.to_owned()))
 }
@@ -497,6 +516,21 @@ announce = "My Game"
             let error = Registry::load(&[dir.path().to_owned()]).unwrap_err();
             assert!(error.to_string().contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn a_single_amendment_can_be_read() {
+        let dir = folder(&[
+            ("my-game.toml", GAME),
+            ("my-game.d/x.toml", "name = \"another\"\n"),
+            ("voice.d/x.toml", "enabled = false\n"),
+        ]);
+        let Reading::Bridge(game) = read_file(&dir.path().join("my-game.d/x.toml")).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(game.application.name, "another");
+        let voice = read_file(&dir.path().join("voice.d/x.toml")).unwrap();
+        assert!(matches!(voice, Reading::Hidden(id) if id == "voice"));
     }
 
     #[test]
