@@ -1,1 +1,3 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The ways invitations reach us and leave us.
+
+pub mod proxy;

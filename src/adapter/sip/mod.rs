@@ -7,9 +7,11 @@
 //!
 //! * [`front`] is all of the signalling, without socket or clock.
 //! * [`drive`] gives it sockets, time and programs.
-//! * [`agents`] finds who takes the call here; [`sound`] carries the media.
+//! * [`agents`] finds who takes the call here; [`sound`] carries the media, [`builtin`] is the
+//!   agent of last resort.
 
 mod agents;
+mod builtin;
 mod drive;
 mod front;
 mod sound;
