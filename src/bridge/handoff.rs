@@ -87,6 +87,8 @@ pub struct Requires {
     pub any_env: Vec<String>,
     /// Files of which one must exist, unless one of `any_env` is set.
     pub any_files: Vec<Template>,
+    /// What these two are about, in a word: `sound`, `display`.
+    pub any_what: Option<String>,
 }
 
 /// The machine that is asked whether a handoff can run on it.
@@ -137,8 +139,13 @@ pub enum Missing {
     #[error("{0} does not exist")]
     File(String),
     /// None of the alternatives is there: no display, no sound.
-    #[error("there is neither {}", .0.join(" nor "))]
-    All(Vec<String>),
+    #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
+    All {
+        /// What it is about.
+        what: String,
+        /// All of them.
+        alternatives: Vec<String>,
+    },
 }
 
 /// Why a plan cannot be made.
@@ -187,7 +194,10 @@ impl Handoff {
             }
         }
         let Requires {
-            any_env, any_files, ..
+            any_env,
+            any_files,
+            any_what,
+            ..
         } = &self.requires;
         let is_there = any_env.is_empty() && any_files.is_empty()
             || any_env.iter().any(|name| machine.variable(name).is_some())
@@ -199,7 +209,12 @@ impl Handoff {
         }
         let variables = any_env.iter().map(|name| format!("${name}"));
         let files = any_files.iter().map(Template::to_string);
-        Err(Missing::All(variables.chain(files).collect()))
+        Err(Missing::All {
+            what: any_what
+                .clone()
+                .unwrap_or_else(|| "place for it".to_owned()),
+            alternatives: variables.chain(files).collect(),
+        })
     }
 
     /// The program's name or path.
@@ -366,7 +381,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so"],
-                Some("there is neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
             ),
             (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
             (
@@ -384,7 +399,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
-                Some("there is neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
             ),
         ] {
             let machine = Imagined(machine.iter().copied().collect());

@@ -201,6 +201,7 @@ struct Requires {
     files: Vec<Spanned<String>>,
     #[serde(default)]
     any_files: Vec<Spanned<String>>,
+    any_what: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -468,6 +469,7 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
             files: all(&raw.requires.files, template)?,
             any_env: raw.requires.any_env.clone(),
             any_files: all(&raw.requires.any_files, template)?,
+            any_what: raw.requires.any_what.clone(),
         },
         ready,
         ready_within: raw
