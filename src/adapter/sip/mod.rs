@@ -5,9 +5,9 @@
 //! front takes the peer's call on the announced address, the agent lives on loopback, and calls,
 //! descriptions and media are handed across.
 //!
-//! * [`front`] is all of the signalling, without socket or clock.
-//! * [`drive`] gives it sockets, time and programs.
-//! * [`agents`] finds who takes the call here; [`sound`] carries the media, [`builtin`] is the
+//! * `front` is all of the signalling, without socket or clock.
+//! * `drive` gives it sockets, time and programs.
+//! * `agents` finds who takes the call here; `sound` carries the media, `builtin` is the
 //!   agent of last resort.
 
 mod agents;

@@ -95,7 +95,7 @@ async fn notification(
     let (requests, mut asked) = mpsc::unbounded_channel();
     let mut link = Notification::new(Arc::clone(hub), own, from.ip(), requests);
     let mut out = Out::default();
-    link.from_client(begun, &mut out);
+    link.client_sent(begun, &mut out);
     pipe::pump(
         Some(client),
         upstream,
@@ -115,7 +115,7 @@ async fn switchboard(hub: &Arc<Hub>, client: TcpStream, server: &str, handle: &s
     let (requests, mut asked) = mpsc::unbounded_channel();
     let mut link = Switchboard::of_client(handle, hub.account(handle), requests);
     let mut out = Out::default();
-    link.from_client(begun, &mut out);
+    link.client_sent(begun, &mut out);
     pipe::pump(
         Some(client),
         upstream,

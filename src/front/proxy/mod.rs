@@ -5,11 +5,11 @@
 //! one that begins with `USR` or `ANS` and a cookie that a rewritten `XFR` or `RNG` carried is for
 //! that switchboard (PROTOCOL.md 12.1).
 //!
-//! * [`pipe`] moves bytes between two sockets; a [`pipe::Link`] looks at them on the way.
-//! * [`notification`] and [`switchboard`] are the two links.
-//! * [`account`] is one signed-in client, and what the dispatcher can ask of it.
-//! * [`opening`] opens a switchboard of our own (PROTOCOL.md 12.6).
-//! * [`referrals`] remembers where the client was sent.
+//! * `pipe` moves bytes between two sockets; a `pipe::Link` looks at them on the way.
+//! * `notification` and `switchboard` are the two links.
+//! * `account` is one signed-in client, and what the dispatcher can ask of it.
+//! * `opening` opens a switchboard of our own (PROTOCOL.md 12.6).
+//! * `referrals` remembers where the client was sent.
 
 mod account;
 mod connection;

@@ -189,7 +189,7 @@ impl Notification {
 impl Link for Notification {
     type Request = NotificationRequest;
 
-    fn from_client(&mut self, bytes: &[u8], out: &mut Out) {
+    fn client_sent(&mut self, bytes: &[u8], out: &mut Out) {
         self.from_client.push(bytes, |piece| match piece {
             Piece::Command { whole, .. } => out.to_server.extend_from_slice(whole),
             Piece::Raw(raw) => out.to_server.extend_from_slice(raw),
@@ -197,7 +197,7 @@ impl Link for Notification {
         self.insert(out);
     }
 
-    fn from_server(&mut self, bytes: &[u8], out: &mut Out) {
+    fn server_sent(&mut self, bytes: &[u8], out: &mut Out) {
         let mut splitter = std::mem::replace(&mut self.from_server, Splitter::new(Origin::Server));
         splitter.push(bytes, |piece| match piece {
             Piece::Command { line, whole, .. } => self.server_command(line, whole, out),

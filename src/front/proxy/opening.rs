@@ -50,7 +50,7 @@ pub(super) async fn open(hub: Arc<Hub>, account: Arc<Account>, peer: String) {
             let (requests, mut asked) = mpsc::unbounded_channel();
             let mut board = Switchboard::of_ours(account, requests, &joined);
             let mut out = Out::default();
-            board.from_server(&rest, &mut out);
+            board.server_sent(&rest, &mut out);
             pipe::pump(None, stream, &mut board, &mut asked, out, &hub.stop).await;
             board.close();
         }

@@ -28,9 +28,9 @@ pub(super) trait Link {
     /// What others may ask of this connection.
     type Request;
     /// The client sent bytes.
-    fn from_client(&mut self, bytes: &[u8], out: &mut Out);
+    fn client_sent(&mut self, bytes: &[u8], out: &mut Out);
     /// The server sent bytes.
-    fn from_server(&mut self, bytes: &[u8], out: &mut Out);
+    fn server_sent(&mut self, bytes: &[u8], out: &mut Out);
     /// The client sends no more.
     fn client_ended(&mut self, out: &mut Out);
     /// The server sends no more.
@@ -160,8 +160,8 @@ fn read<L: Link>(side: &mut Side, at: At, link: &mut L, out: &mut Out) -> io::Re
         Ok(count) => {
             let bytes = chunk.get(..count).unwrap_or_default();
             match at {
-                At::Client => link.from_client(bytes, out),
-                At::Server => link.from_server(bytes, out),
+                At::Client => link.client_sent(bytes, out),
+                At::Server => link.server_sent(bytes, out),
             }
             Ok(())
         }

@@ -250,7 +250,7 @@ impl Switchboard {
 impl Link for Switchboard {
     type Request = Request;
 
-    fn from_client(&mut self, bytes: &[u8], out: &mut Out) {
+    fn client_sent(&mut self, bytes: &[u8], out: &mut Out) {
         let mut splitter = std::mem::replace(&mut self.from_client, Splitter::new(Origin::Client));
         splitter.push(bytes, |piece| match piece {
             Piece::Command {
@@ -266,7 +266,7 @@ impl Link for Switchboard {
         self.insert(out);
     }
 
-    fn from_server(&mut self, bytes: &[u8], out: &mut Out) {
+    fn server_sent(&mut self, bytes: &[u8], out: &mut Out) {
         let mut splitter = std::mem::replace(&mut self.from_server, Splitter::new(Origin::Server));
         splitter.push(bytes, |piece| match piece {
             Piece::Command {
@@ -347,7 +347,7 @@ impl Link for Switchboard {
                     account.board_has_window(self.number);
                 }
                 self.tell_peer();
-                self.from_client(&rest, out);
+                self.client_sent(&rest, out);
                 return Some(stream);
             }
         }
