@@ -773,6 +773,7 @@ async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
     tshark
         .arg("-r")
         .arg(&dump)
+        .args(["-o", "rtp.heuristic_rtp:TRUE"])
         .args(["-Y", "h263", "-T", "fields", "-e", "rtp.p_type"]);
     let output = tshark.output().unwrap();
     let frames = String::from_utf8_lossy(&output.stdout);
