@@ -40,3 +40,4 @@ pub mod launch;
 pub mod media;
 pub mod msnp;
 pub mod negotiation;
+pub mod shown;

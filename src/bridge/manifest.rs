@@ -522,6 +522,43 @@ run = ["wine", "game.exe", "{peer.ip}"]
     }
 
     #[test]
+    fn the_documented_example_is_read_and_names_every_key() {
+        let page = include_str!("../../docs/BRIDGES.md");
+        let example = page
+            .split("```toml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let Reading::Bridge(bridge) = parse(example).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(bridge.handoffs.len(), 3);
+        // An unknown key makes the reader list all it knows.
+        for (place, from) in [
+            ("id ", "nonsense = 1\nid "),
+            ("dialect ", "nonsense = 1\ndialect "),
+            ("name     =", "nonsense = 1\nname     ="),
+        ] {
+            let message = parse(&example.replacen(place, from, 1))
+                .unwrap_err()
+                .to_string();
+            let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            assert!(keys.len() > 5, "{message}");
+            for key in keys {
+                assert!(example.contains(key), "{key} is not in docs/BRIDGES.md");
+            }
+        }
+        for placeholder in crate::bridge::placeholder::KNOWN {
+            assert!(
+                page.contains(&format!("{{{placeholder}}}")),
+                "{placeholder}"
+            );
+        }
+    }
+
+    #[test]
     fn a_hidden_bridge_is_told_by_its_id() {
         let text = GAME.replacen("announce", "enabled = false\nannounce", 1);
         assert!(matches!(parse(&text).unwrap(), Reading::Hidden(id) if id == "my-game"));

@@ -4,10 +4,12 @@
 //! What a peer wrote is never printed raw: control characters and those that turn the reading
 //! direction around are escaped in both forms.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, fs, io::Read, path::PathBuf};
 
 use serde::Serialize;
 
+use super::Failure;
+use crate::bridge::{Registry, folders};
 use crate::invitation::{
     CancelCode, Command, Connectivity, Dialect, Fields, Guid, MAX_CONTEXT_DATA, MAX_PAYLOAD,
     Medium, Message, ReadError, is_invitation,
@@ -47,6 +49,41 @@ const KNOWN: [&str; 31] = [
     "Avm-Request",
     "UsingRendezvous",
 ];
+
+/// `msn-handoff decode`
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The message: a MSG command, its payload, or the body alone [default: standard input]
+    file: Option<PathBuf>,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// More than any invitation can be; the rest is not read.
+const MAX_INPUT: u64 = 64 * 1024;
+
+pub(super) fn verb(arguments: &Arguments) -> Result<(), Failure> {
+    let mut input = Vec::new();
+    match &arguments.file {
+        Some(file) => fs::File::open(file)
+            .and_then(|file| file.take(MAX_INPUT).read_to_end(&mut input))
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?,
+        None => std::io::stdin()
+            .take(MAX_INPUT)
+            .read_to_end(&mut input)
+            .map_err(|error| Failure::new(format!("standard input: {error}")))?,
+    };
+    let registry = Registry::load(&folders()).map_err(Failure::configuration)?;
+    let name = |guid: &Guid| Some(registry.by_guid(guid)?.application.id.clone());
+    let text = run_with(&input, arguments.json, name).map_err(Failure::new)?;
+    super::print(&text);
+    if !text.ends_with('\n') {
+        super::print("\n");
+    }
+    Ok(())
+}
 
 /// Why nothing can be shown.
 #[derive(Debug, thiserror::Error)]

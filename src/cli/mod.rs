@@ -1,3 +1,140 @@
-//! The command line, one file per verb. See `docs/ARCHITECTURE.md`.
+//! The command line: one file per verb.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 6 a configuration or bridge file is wrong.
 
+mod bridges;
 pub mod decode;
+mod doctor;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+
+/// Completes MSN Messenger invitations beside your client and hands the call, the webcam or the
+/// game to a program that speaks it.
+#[derive(Debug, Parser)]
+#[command(name = "msn-handoff", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Arguments {
+    /// The configuration file [default: $XDG_CONFIG_HOME/msn-handoff/config.toml, when it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// What goes to the log on standard error, e.g. `info` or `msn_handoff::media=trace`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "MSN_HANDOFF_LOG",
+        default_value = "warn"
+    )]
+    log: String,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the known applications and the programs that would take them
+    Bridges(bridges::Arguments),
+    /// Explain an invitation message from a file or standard input
+    Decode(decode::Arguments),
+    /// Tell what is installed, what is missing and what to install
+    Doctor(doctor::Arguments),
+}
+
+const AFTER_HELP: &str = "\
+A first try, with nothing else needed:
+  msn-handoff demo
+
+For real: start it, then set your client's server to 127.0.0.1, port 1863:
+  msn-handoff proxy --server msnmsgr.example.net:1863
+A contact invites you to talk; type /accept in the chat window.";
+
+/// What went wrong, in one sentence a person can act on.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(crate) struct Failure {
+    sentence: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Something did not work.
+    pub(crate) fn new(sentence: impl ToString) -> Self {
+        Self {
+            sentence: sentence.to_string(),
+            code: 1,
+        }
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(sentence: impl ToString) -> Self {
+        Self {
+            sentence: sentence.to_string(),
+            code: 2,
+        }
+    }
+
+    /// A file of the user's is wrong.
+    pub(crate) fn configuration(sentence: impl ToString) -> Self {
+        Self {
+            sentence: sentence.to_string(),
+            code: 6,
+        }
+    }
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = match EnvFilter::try_new(&arguments.log) {
+        Ok(filter) => filter,
+        Err(error) => return fail(&Failure::usage(format!("--log: {error}"))),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match arguments.verb.run(arguments.config.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+impl Verb {
+    fn run(self, config: Option<&std::path::Path>) -> Result<(), Failure> {
+        match self {
+            Self::Bridges(arguments) => bridges::run(&arguments),
+            Self::Decode(arguments) => decode::verb(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments, config),
+        }
+    }
+}
+
+/// One thread is enough for what one person does.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::new)
+}
+
+/// Prints to standard output. Whoever closed it has read enough.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn load(path: Option<&std::path::Path>) -> Result<Config, Failure> {
+    Config::load(path).map_err(Failure::configuration)
+}
+
+#[allow(clippy::print_stderr, reason = "the command line speaks to people")]
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("msn-handoff: {failure}");
+    ExitCode::from(failure.code)
+}

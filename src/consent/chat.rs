@@ -8,6 +8,7 @@ use crate::{
     event::What,
     invitation::{CancelCode, Medium},
     negotiation::{EndReason, InvitationId, Offer, Role},
+    shown,
 };
 
 /// Before every line of ours, so that nobody takes it for the contact's words.
@@ -227,15 +228,8 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// Printable, in one direction, and not too long: control characters reach terminals, and the marks
-/// that turn the reading direction make a text look like another.
-#[must_use]
-pub fn clean(text: &str) -> String {
-    let printable = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().filter(printable).take(SHOWN).collect()
+fn clean(text: &str) -> String {
+    shown::line(text, SHOWN)
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ pub mod ladder;
 #[cfg_attr(not(test), expect(dead_code, reason = "run is not built yet"))]
 mod play;
 pub mod server;
-#[cfg_attr(not(test), expect(dead_code, reason = "run is not built yet"))]
 mod story;
 pub mod tone;
 #[cfg_attr(not(test), expect(dead_code, reason = "run is not built yet"))]

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::Call,
     consent::Rules,
     dispatcher::{self, Dispatcher, InviteError},
     endpoint::policy::Policy,
@@ -114,15 +115,12 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DemoError {
 ///
 /// # Errors
 /// [`DemoError`], also when the sound did not arrive. Everything that was started is ended.
-pub async fn run(
-    settings: DemoSettings,
-    out: &mut (dyn Write + Send),
-) -> Result<Outcome, DemoError> {
+pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome, DemoError> {
     std::fs::create_dir_all(&settings.directory).map_err(system("making the folder"))?;
     let directory =
         std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
     let agent = settings.agent.found();
-    let hub = |registry, recordings: &Path| {
+    let hub = |registry, recordings: &Path, says: &Path| {
         Dispatcher::start(dispatcher::Settings {
             registry: Arc::new(registry),
             rules: Rules::default(),
@@ -130,14 +128,23 @@ pub async fn run(
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
             recordings: recordings.to_owned(),
+            call: Call {
+                play: Some(says.to_owned()),
+                ..Call::default()
+            },
+            unclaimed: None,
             negotiation: negotiation::Settings::default(),
         })
     };
     let [near, far] = [tempfile::tempdir(), tempfile::tempdir()];
     let near = near.map_err(system("making a folder for the user's agent"))?;
     let far = far.map_err(system("making a folder for the peer's agent"))?;
-    let ours = hub(voice::ours(agent, &directory, near.path())?, &directory);
-    let theirs = hub(voice::theirs(far.path())?, far.path());
+    let [says_here, says_there] = [&near, &far].map(|folder| folder.path().join("says.wav"));
+    voice::write_tone(&says_here, OTHER)?;
+    voice::write_tone(&says_there, TONE)?;
+    let registry = voice::ours(agent, &says_here, &directory, near.path())?;
+    let ours = hub(registry, &directory, &says_here);
+    let theirs = hub(voice::theirs(far.path())?, far.path(), &says_there);
     writeln!(out, "The call is taken by {}.\n", agent.name()).map_err(PlayError::from)?;
 
     let played = perform(&settings, agent, &ours, &theirs, out).await;
@@ -153,7 +160,7 @@ async fn perform(
     agent: Agent,
     ours: &Dispatcher,
     theirs: &Dispatcher,
-    out: &mut (dyn Write + Send),
+    out: &mut dyn Write,
 ) -> Result<(), DemoError> {
     let clock = Clock::start();
     let people = [USER, PEER].map(|(handle, nick)| (handle.to_owned(), nick.to_owned()));

@@ -88,9 +88,12 @@ impl Cast {
             What::ProgramEnded { program, how } => {
                 (Party::Program, Party::Us, format!("{program}: {how}"))
             }
-            What::Progress(words) => (Party::Us, Party::Us, words.clone()),
-            What::Ended { reason } => (Party::Us, Party::Us, format!("over: {reason}")),
-            What::Offered | What::Accepted | What::Connected { .. } => return None,
+            // The chat window tells these, and is in the picture.
+            What::Offered
+            | What::Accepted
+            | What::Connected { .. }
+            | What::Progress(_)
+            | What::Ended { .. } => return None,
         };
         Some(Step {
             at,

@@ -99,18 +99,17 @@ pub enum VoiceError {
     Bridge(#[from] BridgeError),
 }
 
-/// The applications at the user's end: the call goes to `agent`, recordings to `recordings`, and
-/// what is needed for it into `scratch`.
+/// The applications at the user's end: the call goes to `agent`, which says what is in the file
+/// `says` and leaves recordings in the folder `recordings`.
 pub(super) fn ours(
     agent: Agent,
+    says: &Path,
     recordings: &Path,
     scratch: &Path,
 ) -> Result<Registry, VoiceError> {
     let hand_over = if agent.found() == Agent::Baresip {
-        let says = scratch.join("says.wav");
-        write_tone(&says, 880.0)?;
         let [says, recordings] =
-            [&says, recordings].map(|path| toml::Value::from(path.to_string_lossy().into_owned()));
+            [says, recordings].map(|path| toml::Value::from(path.to_string_lossy().into_owned()));
         format!("{BARESIP}says = [{says}]\nrecordings = [{recordings}]\n")
     } else {
         BUILT_IN.to_owned()
@@ -133,7 +132,7 @@ fn registry(scratch: &Path, hand_over: &str) -> Result<Registry, VoiceError> {
 }
 
 /// Ten seconds of a sine at half of full scale, 8 kHz.
-fn write_tone(path: &Path, hertz: f64) -> Result<(), VoiceError> {
+pub(super) fn write_tone(path: &Path, hertz: f64) -> Result<(), VoiceError> {
     const RATE: u32 = 8_000;
     let spec = hound::WavSpec {
         channels: 1,
@@ -213,7 +212,9 @@ mod tests {
     fn each_agent_has_a_bridge_of_one_hand_over() {
         let dir = tempfile::tempdir().unwrap();
         for (agent, program) in [(Agent::Baresip, Some("baresip")), (Agent::BuiltIn, None)] {
-            let registry = ours(agent, dir.path(), dir.path()).unwrap();
+            let says = dir.path().join("says.wav");
+            write_tone(&says, 880.0).unwrap();
+            let registry = ours(agent, &says, dir.path(), dir.path()).unwrap();
             let bridge = registry.by_id(APPLICATION).unwrap();
             let names: Vec<_> = bridge
                 .handoffs(Role::Invitee)

@@ -2,17 +2,20 @@
 //!
 //! A [`Plan`] is complete before anything runs: program, argument vector, environment, how its
 //! readiness shows and how it is ended. There is no shell anywhere. [`start`] puts the program into
-//! a process group of its own, with nothing of ours inherited but an allow-list of variables, and
+//! a session of its own, with nothing of ours inherited but an allow-list of variables, and
 //! the returned [`Program`] watches it, ends it by a ladder of ever firmer means, and ends the
 //! whole group when it is dropped.
 
 mod environment;
+mod leftovers;
 mod output;
 mod plan;
 mod private_dir;
+mod processes;
 mod program;
 mod ready;
 
+pub use leftovers::{programs_folder, reap_leftovers};
 pub use plan::{Plan, Ready, Stop};
 pub use private_dir::PrivateDir;
 pub use program::{Exit, LaunchError, Program, start};

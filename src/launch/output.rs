@@ -11,6 +11,8 @@ use tokio::{
     sync::Notify,
 };
 
+use crate::shown;
+
 /// How many lines are kept.
 const KEPT_LINES: usize = 20;
 /// How long a kept line may be, in characters.
@@ -43,7 +45,7 @@ impl Output {
             shared: Arc::new(Shared {
                 state,
                 seen: Notify::new(),
-                awaited,
+                awaited: awaited.map(|text| shown::line(&text, LINE_LENGTH)),
             }),
         }
     }
@@ -86,25 +88,33 @@ impl Output {
             return;
         }
         tracing::debug!(target: "msn_handoff::launch::output", "{text}");
+        self.look(&text);
         let mut state = self
             .shared
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if state.lines.len() == KEPT_LINES {
+            state.lines.pop_front();
+        }
+        state.lines.push_back(text);
+    }
+
+    fn look(&self, text: &str) {
         if self
             .shared
             .awaited
             .as_ref()
             .is_some_and(|awaited| text.contains(awaited.as_str()))
         {
-            state.awaited_seen = true;
+            self.shared
+                .state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .awaited_seen = true;
             self.shared.seen.notify_waiters();
             self.shared.seen.notify_one();
         }
-        if state.lines.len() == KEPT_LINES {
-            state.lines.pop_front();
-        }
-        state.lines.push_back(text);
     }
 
     /// Reads a stream to its end, line by line; a status line may end in CR. A line without end
@@ -121,20 +131,17 @@ impl Output {
                     line.push(*byte);
                 }
             }
+            // A prompt has no end of line.
+            if !line.is_empty() {
+                self.look(&clean(&line));
+            }
         }
         self.line(&line);
     }
 }
 
-/// Printable characters only: a program's output reaches logs and terminals.
 fn clean(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(LINE_LENGTH)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    shown::line(&String::from_utf8_lossy(line), LINE_LENGTH)
 }
 
 #[cfg(test)]
@@ -154,7 +161,21 @@ mod tests {
             lines[..4],
             ["[31mred", "status 1", "status 2", "we are ready now"]
         );
-        assert_eq!(lines[4].len(), LINE_LENGTH);
+        assert_eq!(lines[4].chars().count(), LINE_LENGTH);
+    }
+
+    #[tokio::test]
+    async fn a_prompt_without_an_end_of_line_is_seen() {
+        let (mut program, ours) = tokio::io::duplex(64);
+        let output = Output::new(Some("phone> ".into()));
+        let reader = tokio::spawn(output.clone().read(ours));
+        tokio::io::AsyncWriteExt::write_all(&mut program, b"welcome\nphone> ")
+            .await
+            .unwrap();
+        output.awaited().await;
+        drop(program);
+        reader.await.unwrap();
+        assert_eq!(output.tail(), "welcome\nphone>");
     }
 
     #[tokio::test]

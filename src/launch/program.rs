@@ -1,17 +1,31 @@
 //! A running program: its start, its readiness, its end.
 
-use std::{
-    io,
-    os::unix::process::ExitStatusExt,
-    process::{ExitStatus, Stdio},
-    time::Duration,
+use std::{io, process::Stdio, time::Duration};
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    process::ChildStdin,
+    signal::unix::{self, SignalKind},
+    task::JoinHandle,
+    time::timeout,
 };
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{io::AsyncWriteExt, process::ChildStdin, time::timeout};
+use super::{
+    Plan, Ready, environment,
+    leftovers::{self, Record},
+    output::Output,
+    processes, ready,
+};
+use crate::clock::Clock;
 
-use super::{Plan, Ready, environment, output::Output, ready};
+/// How often we look whether every process of a program has gone. There is no event for it.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// How long the last words of a program that has ended may take to reach us.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Why a program could not be started or did not become ready.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +70,18 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// How long it ran.
+    pub ran: Duration,
+}
+
+impl Exit {
+    fn new(status: Option<&WaitIdStatus>, ran: Duration) -> Self {
+        Self {
+            code: status.and_then(WaitIdStatus::exit_status),
+            signal: status.and_then(WaitIdStatus::terminating_signal),
+            ran,
+        }
+    }
 }
 
 impl std::fmt::Display for Exit {
@@ -69,73 +95,99 @@ impl std::fmt::Display for Exit {
     }
 }
 
-impl From<ExitStatus> for Exit {
-    fn from(status: ExitStatus) -> Self {
-        Self {
-            code: status.code(),
-            signal: status.signal(),
-        }
-    }
-}
-
 /// A running program. Dropping it ends its whole process group.
 #[derive(Debug)]
 pub struct Program {
     plan: Plan,
     child: Box<dyn ChildWrapper>,
+    /// Leads a session and a group of the same number. It is not reaped before all is over, so
+    /// the number cannot come to mean anybody else.
+    leader: Pid,
+    /// Says that one of our programs ended, maybe this one.
+    some_ended: unix::Signal,
     stdin: Option<ChildStdin>,
     output: Output,
-    group: Option<Pid>,
+    readers: Vec<JoinHandle<()>>,
+    clock: Clock,
     exit: Option<Exit>,
+    over: bool,
+    _record: Option<Record>,
 }
 
-/// Starts a program, in a process group and an environment of its own.
+/// Starts a program, in a session, a process group and an environment of its own. A session,
+/// because a program without one could still write to our terminal and push input into it.
 ///
 /// # Errors
 /// [`LaunchError::Start`], with what the system says.
+///
+/// # Panics
+/// Outside of a tokio runtime.
 #[allow(clippy::disallowed_methods, reason = "the owner of processes")]
 pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
+    let failed = |source: io::Error| LaunchError::Start {
+        name: plan.name.clone(),
+        path: plan.program.display().to_string(),
+        source,
+    };
+    let some_ended = unix::signal(SignalKind::child()).map_err(failed)?;
+    let (mark_name, mark) = leftovers::mark();
     let mut command = tokio::process::Command::new(&plan.program);
     command
         .args(&plan.args)
         .env_clear()
         .envs(environment::inherited())
         .envs(plan.env.iter().map(|(name, value)| (name, value)))
+        .env(mark_name, &mark)
         .current_dir(plan.dir.as_deref().unwrap_or_else(|| "/".as_ref()))
         // Held open and never written to but for the words of the end: a program that reads
         // commands takes end-of-file for "leave".
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let clock = Clock::start();
     let mut child = CommandWrap::from(command)
-        .wrap(ProcessGroup::leader())
+        .wrap(ProcessSession)
         .wrap(KillOnDrop)
         .spawn()
-        .map_err(|source| LaunchError::Start {
-            name: plan.name.clone(),
-            path: plan.program.display().to_string(),
-            source,
-        })?;
+        .map_err(failed)?;
+    let leader = child
+        .id()
+        .and_then(|pid| Pid::from_raw(pid.cast_signed()))
+        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let record = leftovers::enter(
+        &leftovers::programs_folder(),
+        leader.as_raw_nonzero().get(),
+        &mark,
+    )
+    .inspect_err(|error| {
+        tracing::warn!(%error, "not written down: it would outlive a crash of ours");
+    })
+    .ok();
     let output = Output::new(match &plan.ready {
         Ready::Output(text) => Some(text.clone()),
         _ => None,
     });
+    let mut readers = Vec::new();
     if let Some(stdout) = child.stdout().take() {
-        tokio::spawn(output.clone().read(stdout));
+        readers.push(tokio::spawn(output.clone().read(stdout)));
     }
     if let Some(stderr) = child.stderr().take() {
-        tokio::spawn(output.clone().read(stderr));
+        readers.push(tokio::spawn(output.clone().read(stderr)));
     }
     let stdin = child.stdin().take();
-    let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
     tracing::info!(program = plan.name, path = %plan.program.display(), pid = child.id(), "started");
     Ok(Program {
         plan: plan.clone(),
         child,
+        leader,
+        some_ended,
         stdin,
         output,
-        group,
+        readers,
+        clock,
         exit: None,
+        over: false,
+        _record: record,
     })
 }
 
@@ -146,11 +198,10 @@ impl Program {
         &self.plan.name
     }
 
-    /// Its process id, which is also its group's; 0 when it was gone at once.
+    /// Its process id, which is also its group's.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.group
-            .map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned())
+        self.leader.as_raw_nonzero().get().cast_unsigned()
     }
 
     /// What it printed last.
@@ -165,23 +216,22 @@ impl Program {
     /// When it ends first, or the time is over.
     pub async fn ready(&mut self) -> Result<(), LaunchError> {
         let within = self.plan.ready_within;
-        let group = self.pid();
+        let leader = self.leader.as_raw_nonzero().get();
         let output = self.output.clone();
         let condition = self.plan.ready.clone();
         let shown = async move {
             match condition {
                 Ready::Started => {}
                 Ready::Output(_) => output.awaited().await,
-                Ready::Tcp(address) => ready::tcp_listening(group, address).await,
-                Ready::Udp(address) => ready::udp_bound(group, address).await,
+                Ready::Tcp(address) => ready::tcp_listening(leader, address).await,
+                Ready::Udp(address) => ready::udp_bound(leader, address).await,
             }
         };
         let outcome = tokio::select! {
             biased;
             outcome = timeout(within, shown) => outcome,
-            exit = self.child.wait() => {
-                let exit = exit.map_or(Exit { code: None, signal: None }, Exit::from);
-                self.exit = Some(exit);
+            exit = self.wait() => {
+                self.hear_out().await;
                 return Err(LaunchError::EndedEarly {
                     name: self.plan.name.clone(),
                     exit,
@@ -196,53 +246,102 @@ impl Program {
         })
     }
 
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for its end. May be dropped and called again. What else it started may still run,
+    /// until [`Program::stop`] or the drop.
     pub async fn wait(&mut self) -> Exit {
         if let Some(exit) = self.exit {
             return exit;
         }
-        let exit = self.child.wait().await.map_or(
-            Exit {
-                code: None,
-                signal: None,
-            },
-            Exit::from,
-        );
+        let status = loop {
+            // Looks without reaping. An error would mean that somebody else reaped it.
+            let status = waitid(
+                WaitId::Pid(self.leader),
+                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+            );
+            if !matches!(status, Ok(None)) {
+                break status.ok().flatten();
+            }
+            self.some_ended.recv().await;
+        };
+        let exit = Exit::new(status.as_ref(), self.clock.now());
         self.exit = Some(exit);
         exit
     }
 
-    /// Ends it: words on its standard input, then SIGTERM, then SIGKILL to the whole group.
+    /// Ends it: words on its standard input, then SIGTERM, then SIGKILL, to all of its processes.
     pub async fn stop(&mut self) -> Exit {
         let grace = self.plan.stop.grace;
+        if self.over {
+            return self.wait().await;
+        }
         if let (Some(words), Some(mut stdin)) = (self.plan.stop.words.clone(), self.stdin.take()) {
             // A program that does not read must not hold us: the write is bounded like the wait.
             let _ = timeout(grace, stdin.write_all(words.as_bytes())).await;
-            if let Ok(exit) = timeout(grace, self.wait()).await {
-                self.signal(Signal::KILL);
-                return exit;
+            let _ = timeout(grace, self.wait()).await;
+        }
+        for signal in [Signal::TERM, Signal::KILL] {
+            if self.members().next().is_none() {
+                break;
             }
+            self.signal(signal);
+            let _ = timeout(grace, self.all_gone()).await;
         }
-        self.signal(Signal::TERM);
-        if let Ok(exit) = timeout(grace, self.wait()).await {
-            self.signal(Signal::KILL);
-            return exit;
-        }
-        self.signal(Signal::KILL);
-        self.wait().await
+        let exit = if self.members().next().is_none() {
+            let exit = self.wait().await;
+            // Reaps the leader, which frees its number; there is nobody left to be signalled.
+            let _ = timeout(LAST_WORDS, self.child.wait()).await;
+            self.over = true;
+            exit
+        } else {
+            tracing::error!(
+                program = self.plan.name,
+                pid = self.pid(),
+                "cannot be ended"
+            );
+            Exit::new(None, self.clock.now())
+        };
+        self.hear_out().await;
+        tracing::info!(program = self.plan.name, pid = self.pid(), %exit, "ended");
+        exit
     }
 
-    /// Signals every process of the group. One that is gone needs no signal.
+    fn members(&self) -> impl Iterator<Item = processes::Process> + use<> {
+        processes::members(self.leader.as_raw_nonzero().get())
+    }
+
+    async fn all_gone(&self) {
+        let mut interval = tokio::time::interval(INTERVAL);
+        while self.members().next().is_some() {
+            interval.tick().await;
+        }
+    }
+
+    /// Waits, not long, for what it printed at its end.
+    async fn hear_out(&mut self) {
+        for mut reader in self.readers.drain(..) {
+            if timeout(LAST_WORDS, &mut reader).await.is_err() {
+                reader.abort();
+            }
+        }
+    }
+
+    /// Signals the group at once, and one by one those that left it for another of the session.
+    /// One that is gone needs no signal.
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            let _ = kill_process_group(group, signal);
+        let _ = kill_process_group(self.leader, signal);
+        let leader = self.leader.as_raw_nonzero().get();
+        for process in self.members().filter(|process| process.group != leader) {
+            process.signal(signal);
         }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if self.exit.is_none() {
+        for reader in &self.readers {
+            reader.abort();
+        }
+        if !self.over {
             self.signal(Signal::KILL);
         }
     }
@@ -363,7 +462,7 @@ mod tests {
         let mut program = start(&plan("/usr/bin/env", &[], Ready::Started)).unwrap();
         program.wait().await;
         let mut program = start(&shell(
-            "env | grep -c -v -E '^(PATH|HOME|LANG|LC_|XDG_|USER|LOGNAME|TMPDIR|TZ|DISPLAY|PULSE_|SDL_|MARK|PWD|SHLVL|OLDPWD|_=)' >/dev/null || echo clean; exec sleep 60",
+            "env | grep -c -v -E '^(PATH|HOME|LANG|LC_|XDG_|USER|LOGNAME|TMPDIR|TZ|DISPLAY|PULSE_|SDL_|MARK|MSN_HANDOFF_PROGRAM|PWD|SHLVL|OLDPWD|_=)' >/dev/null || echo clean; exec sleep 60",
             Ready::Output("clean".into()),
         ))
         .unwrap();

@@ -1,7 +1,14 @@
 //! Observes that a program has opened a port: the port is in the kernel's table *and* the socket
 //! belongs to a process of the program's group. A squatter on the port does not count.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use super::processes;
 
 /// How often the tables are read. They are the observation; there is no event for it.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -9,26 +16,27 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// The state column of a listening TCP socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// Returns when a process of the group listens on that TCP address.
-pub(super) async fn tcp_listening(group: u32, address: SocketAddr) {
-    observe(group, address, "/proc/net/tcp", Some(LISTENING)).await;
+/// Returns when a process of the program listens on that TCP address.
+pub(super) async fn tcp_listening(leader: i32, address: SocketAddr) {
+    observe(leader, address, "/proc/net/tcp", Some(LISTENING)).await;
 }
 
-/// Returns when a process of the group has bound that UDP address.
-pub(super) async fn udp_bound(group: u32, address: SocketAddr) {
-    observe(group, address, "/proc/net/udp", None).await;
+/// Returns when a process of the program has bound that UDP address.
+pub(super) async fn udp_bound(leader: i32, address: SocketAddr) {
+    observe(leader, address, "/proc/net/udp", None).await;
 }
 
-async fn observe(group: u32, address: SocketAddr, table: &str, state: Option<&str>) {
+async fn observe(leader: i32, address: SocketAddr, table: &str, state: Option<&str>) {
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         interval.tick().await;
-        let inodes = inodes(
-            &fs::read_to_string(table).unwrap_or_default(),
-            address,
-            state,
-        );
-        if !inodes.is_empty() && group_holds(group, &inodes) {
+        // A socket of IPv6 that is bound to all addresses takes IPv4 as well.
+        let inodes: BTreeSet<String> = [table.to_owned(), format!("{table}6")]
+            .iter()
+            .filter_map(|table| fs::read_to_string(table).ok())
+            .flat_map(|table| inodes(&table, address, state))
+            .collect();
+        if !inodes.is_empty() && holds_one(leader, &inodes) {
             return;
         }
     }
@@ -36,61 +44,55 @@ async fn observe(group: u32, address: SocketAddr, table: &str, state: Option<&st
 
 /// The inodes of the sockets bound to that address, or to its port on all addresses (proc(5)).
 fn inodes(table: &str, address: SocketAddr, state: Option<&str>) -> BTreeSet<String> {
-    let SocketAddr::V4(address) = address else {
-        return BTreeSet::new();
+    let hex = |octets: &[u8]| -> String {
+        // The kernel prints each 32-bit word in the byte order of the machine.
+        octets
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|word| format!("{:08X}", u32::from_ne_bytes(*word)))
+            .collect()
     };
-    let own = format!(
-        "{:08X}:{:04X}",
-        u32::from_ne_bytes(address.ip().octets()),
-        address.port()
-    );
-    let any = format!("00000000:{:04X}", address.port());
+    let mut ips = vec![hex(&[0; 4]), hex(&[0; 16])];
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            ips.push(hex(&ip.octets()));
+            ips.push(hex(&ip.to_ipv6_mapped().octets()));
+        }
+        IpAddr::V6(ip) => ips.push(hex(&ip.octets())),
+    }
+    let port = format!("{:04X}", address.port());
     table
         .lines()
         .skip(1)
         .filter_map(|line| {
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            let local = columns.get(1)?;
-            let wanted = (*local == own || *local == any)
-                && state.is_none_or(|state| columns.get(3) == Some(&state));
-            wanted
-                .then(|| columns.get(9).map(ToString::to_string))
-                .flatten()
+            let mut columns = line.split_ascii_whitespace().skip(1);
+            let (ip, local_port) = columns.next()?.split_once(':')?;
+            let shown = columns.nth(1)?;
+            let inode = columns.nth(5)?;
+            (local_port == port
+                && ips.iter().any(|own| own == ip)
+                && state.is_none_or(|state| state == shown))
+            .then(|| inode.to_owned())
         })
         .collect()
 }
 
-/// Whether a process of the group holds one of the sockets.
-fn group_holds(group: u32, inodes: &BTreeSet<String>) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return false;
-    };
-    processes.flatten().any(|process| {
-        let path = process.path();
-        in_group(
-            &fs::read_to_string(path.join("stat")).unwrap_or_default(),
-            group,
-        ) && fs::read_dir(path.join("fd")).is_ok_and(|mut descriptors| {
-            descriptors.any(|descriptor| {
-                descriptor
-                    .ok()
-                    .and_then(|descriptor| fs::read_link(descriptor.path()).ok())
-                    .and_then(|target| {
-                        let target = target.to_str()?;
-                        let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
-                        Some(inodes.contains(inode))
-                    })
-                    .unwrap_or(false)
+/// Whether a process of the program holds one of the sockets.
+fn holds_one(leader: i32, inodes: &BTreeSet<String>) -> bool {
+    processes::members(leader).any(|process| {
+        fs::read_dir(format!("/proc/{}/fd", process.pid))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
+            .any(|target| {
+                target
+                    .to_str()
+                    .and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'))
+                    .is_some_and(|inode| inodes.contains(inode))
             })
-        })
     })
-}
-
-/// The process group is the third field behind the name, which may itself hold anything.
-fn in_group(stat: &str, group: u32) -> bool {
-    stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(2))
-        .is_some_and(|field| field == group.to_string())
 }
 
 #[cfg(test)]
@@ -117,9 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn a_process_name_with_blanks_and_brackets_does_not_confuse() {
-        assert!(in_group("42 (a) b (c) S 1 77 77 0 -1", 77));
-        assert!(!in_group("42 (x 77) S 1 42 42 0 -1", 77));
-        assert!(!in_group("", 77));
+    fn a_socket_of_ipv6_counts_where_it_takes_the_address() {
+        const TABLE6: &str = "head
+   0: 00000000000000000000000000000000:13C4 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 4444 1
+   1: 0000000000000000FFFF00000100007F:13C5 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 5555 1
+   2: 00000000000000000000000001000000:13C6 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 6666 1
+";
+        for (address, inode) in [
+            ("127.0.0.1:5060", Some("4444")),
+            ("127.0.0.1:5061", Some("5555")),
+            ("127.0.0.2:5061", None),
+            ("127.0.0.1:5062", None),
+            ("[::1]:5062", Some("6666")),
+        ] {
+            let found = inodes(TABLE6, address.parse().unwrap(), Some(LISTENING));
+            assert_eq!(found.first().map(String::as_str), inode, "{address}");
+        }
     }
 }

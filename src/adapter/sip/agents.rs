@@ -1,7 +1,13 @@
 //! Who takes the call on this side: the first program of the bridge that can run, an agent that
 //! runs already, or the built-in one.
 
-use std::{collections::VecDeque, net::SocketAddrV4, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddrV4},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -9,11 +15,17 @@ use tokio::{
 };
 
 use crate::{
-    launch::{self, Plan, PrivateDir},
-    media::sip::{Draft, Method, Token, Uri},
+    bridge::{AdapterKind, Bridge, Handoff, Medium, ReadyRule, Value, Values},
+    endpoint::socket,
+    launch::{self, Plan, PrivateDir, Ready},
+    media::{
+        sdp::{self, Format, Line, Ours},
+        sip::{Draft, Method, Token, Uri},
+    },
+    negotiation::Role,
 };
 
-use super::front::Agent;
+use super::front::{Agent, agent_address};
 
 /// How long an agent that should be running already may take to answer OPTIONS.
 const RUNNING_WITHIN: Duration = Duration::from_secs(2);
@@ -38,40 +50,157 @@ pub(super) enum Contender {
     BuiltIn,
 }
 
-/// The contenders in their order.
+/// The handoffs of a bridge, tried one after the other.
 pub(super) struct Contenders {
-    list: VecDeque<Contender>,
-    tried: usize,
-    reasons: Vec<String>,
+    bridge: Arc<Bridge>,
+    role: Role,
+    prefer: Option<String>,
+    values: Values,
+    next: usize,
+    reasons: BTreeSet<String>,
 }
 
 impl Contenders {
-    pub(super) fn new(list: impl IntoIterator<Item = Contender>) -> Self {
+    /// `prefer` names the handoff to try first; `values` are those of the whole hand-over: who and
+    /// where the peer is.
+    pub(super) fn new(
+        bridge: Arc<Bridge>,
+        role: Role,
+        prefer: Option<String>,
+        values: Values,
+    ) -> Self {
         Self {
-            list: list.into_iter().collect(),
-            tried: 0,
-            reasons: Vec::new(),
+            bridge,
+            role,
+            prefer,
+            values,
+            next: 0,
+            reasons: BTreeSet::new(),
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Contender> {
-        let next = self.list.pop_front();
-        self.tried += usize::from(next.is_some());
-        next
+    /// The next that can run here, with ports of its own and its files written.
+    pub(super) async fn next(&mut self) -> Option<Contender> {
+        loop {
+            let handoff = self.handoffs(Medium::Session).nth(self.next)?.clone();
+            self.next += 1;
+            match contender(&handoff, &self.values).await {
+                Ok(contender) => return Some(contender),
+                Err(why) => self.note(format!("{}: {why}", handoff.name)),
+            }
+        }
+    }
+
+    fn handoffs(&self, medium: Medium) -> impl Iterator<Item = &Handoff> {
+        let all = move || {
+            self.bridge.handoffs(self.role).filter(move |handoff| {
+                handoff.adapter == AdapterKind::Sip && handoff.medium == medium
+            })
+        };
+        let first = move |handoff: &&Handoff| self.prefer.as_ref() == Some(&handoff.name);
+        all().filter(first).chain(all().filter(move |h| !first(h)))
+    }
+
+    /// The first player for the picture that can run here.
+    pub(super) fn player(&self) -> Option<Handoff> {
+        self.handoffs(Medium::Video)
+            .find(|handoff| handoff.fits().is_ok())
+            .cloned()
     }
 
     /// Keeps why one was passed over.
     pub(super) fn note(&mut self, why: String) {
-        self.reasons.push(why);
+        self.reasons.insert(why);
     }
 
-    /// Why there is none left.
+    /// Why there is none left, for people.
     pub(super) fn why_none(&self) -> String {
-        if self.reasons.is_empty() {
-            "no program for it is installed".to_owned()
-        } else {
-            self.reasons.join("; ")
+        let mut why: Vec<&str> = self.reasons.iter().map(String::as_str).collect();
+        if why.is_empty() {
+            why.push("no program for it is named");
         }
+        if let Some(install) = &self.bridge.install {
+            why.push("to install: ");
+            return format!("{}{install}", why.join("; "));
+        }
+        why.join("; ")
+    }
+}
+
+async fn contender(handoff: &Handoff, values: &Values) -> Result<Contender, String> {
+    handoff.fits().map_err(|missing| missing.to_string())?;
+    if handoff.builtin {
+        return Ok(Contender::BuiltIn);
+    }
+    let ports = async {
+        let agent = socket::free_port(Ipv4Addr::LOCALHOST).await?;
+        let rtp = socket::free_port(Ipv4Addr::LOCALHOST).await?;
+        Ok::<_, std::io::Error>((agent, rtp))
+    };
+    let (agent, rtp) = ports.await.map_err(|error| error.to_string())?;
+    let values = values
+        .clone()
+        .with("agent.port", Value::Port(agent))
+        .with("agent.rtp", Value::Port(rtp));
+    let uri = handoff
+        .agent
+        .as_ref()
+        .ok_or("the bridge names no agent address")?
+        .expand(&values)
+        .map_err(|error| error.to_string())?;
+    let (user, at) = agent_address(&uri).ok_or("its agent address is not on this machine")?;
+    let files = PrivateDir::new().map_err(|error| error.to_string())?;
+    let plan = handoff
+        .plan(&values, &files)
+        .map_err(|error| error.to_string())?;
+    Ok(match plan {
+        Some(mut plan) => {
+            // OPTIONS alone could be answered by whoever was faster on the port.
+            if handoff.ready == ReadyRule::Sip {
+                plan.ready = Ready::Udp(at.into());
+            }
+            Contender::Program {
+                plan,
+                files: Some(files),
+                user,
+                at,
+            }
+        }
+        None => Contender::Running {
+            name: handoff.name.clone(),
+            user,
+            at,
+        },
+    })
+}
+
+/// A player for the picture, as a plan: it reads a description and receives at `port` of this
+/// machine (APPLICATIONS.md 2.3).
+pub(super) fn player_plan(
+    handoff: &Handoff,
+    values: &Values,
+    port: u16,
+    formats: &[Format],
+) -> Result<(Plan, PrivateDir), String> {
+    let files = PrivateDir::new().map_err(|error| error.to_string())?;
+    let description = sdp::offer(&Ours {
+        ip: Ipv4Addr::LOCALHOST,
+        id: 0,
+        version: 0,
+        audio: None,
+        video: Some(Line {
+            port,
+            formats: formats.iter().take(1).cloned().collect(),
+        }),
+    });
+    let path = files
+        .write(Path::new("picture.sdp"), &description)
+        .map_err(|error| error.to_string())?;
+    let values = values.clone().with("sdp", Value::Path(path));
+    match handoff.plan(&values, &files) {
+        Ok(Some(plan)) => Ok((plan, files)),
+        Ok(None) => Err("the bridge names no program".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

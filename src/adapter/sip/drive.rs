@@ -17,18 +17,19 @@ use tracing::{debug, info, warn};
 
 use crate::{
     adapter::{Order, Report, Task},
+    bridge::{Handoff, Value, Values},
     clock::Clock,
     endpoint::{policy::Allowed, socket},
     media::{
-        sdp::Line,
+        sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
     negotiation::{Announced, Remote},
 };
 
 use super::{
-    agents::{Contender, Contenders, Event, Runner, question},
-    front::{Agent, Caller, Front, Hop, Input, Media, Output, Setup},
+    agents::{Contender, Contenders, Event, Runner, player_plan, question},
+    front::{Agent, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
 
@@ -41,37 +42,12 @@ const MAX_STREAMS: usize = 4;
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How often an agent is asked whether it is there.
 const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How long we wait for the peer's call when the configuration says nothing usable.
+const WAIT: Duration = Duration::from_secs(3);
+/// The attempt number of a player, which no agent has.
+const PICTURE: usize = 0;
 /// How long, after the end, a BYE may wait for its answer.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// What of a call is a matter of taste.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Who places the call.
-    pub caller: Caller,
-    /// How long we wait for the peer's call before placing ours; 0 to 10 s are sensible.
-    pub delay: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            caller: Caller::Auto,
-            delay: Duration::from_secs(3),
-        }
-    }
-}
-
-/// Serves one invitation to talk.
-pub async fn run(task: Task) {
-    run_with(task, Settings::default()).await;
-}
-
-/// As [`run`], with other settings than the usual ones.
-pub async fn run_with(task: Task, settings: Settings) {
-    let contenders = Contenders::new([Contender::BuiltIn]);
-    serve(task, settings, contenders).await;
-}
 
 /// The sockets the peer is told of.
 struct Listening {
@@ -87,8 +63,8 @@ struct Early {
     streams: Vec<(TcpStream, SocketAddrV4)>,
 }
 
-/// Serves one invitation with these contenders.
-pub(super) async fn serve(mut task: Task, settings: Settings, contenders: Contenders) {
+/// Serves one invitation to talk.
+pub async fn run(mut task: Task) {
     let mut listening = None;
     let mut early = Early::default();
     let remote = loop {
@@ -118,7 +94,7 @@ pub(super) async fn serve(mut task: Task, settings: Settings, contenders: Conten
         return fail(&task, format!("no port to listen on: {error}"));
     }
     let Some(listening) = listening else { return };
-    match Driver::new(task, settings, contenders, listening, &remote).await {
+    match Driver::new(task, listening, &remote).await {
         Ok(driver) => driver.run(early).await,
         Err((task, why)) => fail(&task, why),
     }
@@ -207,6 +183,10 @@ struct Driver {
     ),
     runner: Option<Runner>,
     attempt: usize,
+    /// The program for the picture, and the one that runs.
+    player: Option<Handoff>,
+    playing: Option<Runner>,
+    values: Values,
     asking: Option<Asking>,
     asking_id: Token,
     finished: Option<(String, Now)>,
@@ -215,8 +195,6 @@ struct Driver {
 impl Driver {
     async fn new(
         task: Task,
-        settings: Settings,
-        contenders: Contenders,
         listening: Listening,
         remote: &Remote,
     ) -> Result<Self, (Task, String)> {
@@ -252,10 +230,26 @@ impl Driver {
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));
         }
+        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+        if let Some(target) = targets.first() {
+            values.set("peer.ip", Value::Ip(target.ip()));
+            values.set("peer.port", Value::Port(target.port()));
+        }
+        // A handle that no program should get is not given to one.
+        if let Ok(peer) = Value::word("peer", &task.peer) {
+            values.set("peer", peer);
+        }
+        let contenders = Contenders::new(
+            task.bridge.clone(),
+            task.role,
+            task.call.prefer.clone(),
+            values.clone(),
+        );
+        let player = contenders.player();
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip).await?;
+            let sound = Sound::bind(task.own_ip, player.is_some()).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -269,8 +263,8 @@ impl Driver {
         let clock = Clock::start();
         let setup = Setup {
             role: task.role,
-            caller: settings.caller,
-            delay: settings.delay,
+            caller: task.call.caller,
+            delay: Duration::try_from_secs_f32(task.call.wait).unwrap_or(WAIT),
             own: listening.at,
             inside: inside_at,
             candidates: targets
@@ -280,7 +274,10 @@ impl Driver {
             hosts: hosts.clone(),
             peer_rtp: sound.peer_port(),
             agent_rtp: sound.agent_port(),
-            video: None::<Line>,
+            video: sound.video_port().map(|port| Line {
+                port,
+                formats: sdp::plain_video(),
+            }),
             seeds: Box::new(seed),
         };
         let front = Front::new(setup, bridge, clock.now());
@@ -302,6 +299,9 @@ impl Driver {
             agent_events: mpsc::unbounded_channel(),
             runner: None,
             attempt: 0,
+            player,
+            playing: None,
+            values,
             asking: None,
             asking_id,
             finished: None,
@@ -309,7 +309,7 @@ impl Driver {
     }
 
     async fn run(mut self, early: Early) {
-        if !self.next_agent() {
+        if !self.next_agent().await {
             let why = self.contenders.why_none();
             self.feed(Input::NoAgent(why)).await;
         }
@@ -363,7 +363,10 @@ impl Driver {
 
     /// Ends what was started, and tells the end last.
     async fn leave(mut self) {
-        if let Some(runner) = self.runner.take() {
+        for runner in [self.playing.take(), self.runner.take()]
+            .into_iter()
+            .flatten()
+        {
             runner.stop().await;
         }
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
@@ -455,7 +458,7 @@ impl Driver {
             }
             Output::Connect(to) => self.connect(to),
             Output::NextAgent => self.change_agent().await,
-            Output::Media(media) => self.flow(media),
+            Output::Media(media) => self.flow(media).await,
             Output::Say(text) => {
                 info!(invitation = self.task.invitation.0, text, "call");
                 self.report(Report::Say(text));
@@ -468,14 +471,51 @@ impl Driver {
         }
     }
 
-    fn flow(&mut self, media: Media) {
+    async fn flow(&mut self, media: Media) {
         info!(
             invitation = self.task.invitation.0,
             peer = %media.peer.0,
             codec = media.audio.first().map_or("", |format| format.name.as_str()),
+            video = media.video.first().map_or("", |format| format.name.as_str()),
             "media"
         );
-        self.sound.flow(media);
+        if media.video.is_empty() {
+            if let Some(player) = self.playing.take() {
+                self.tasks.spawn(player.stop());
+            }
+        } else if self.playing.is_none() {
+            self.show(&media).await;
+        }
+        if self.sound.flow(media) {
+            self.report(Report::Running);
+        }
+    }
+
+    /// Starts the player for the picture and sends the picture there.
+    async fn show(&mut self, media: &Media) {
+        let Some(handoff) = self.player.clone() else {
+            return;
+        };
+        let port = match socket::free_port(Ipv4Addr::LOCALHOST).await {
+            Ok(port) => port,
+            Err(error) => return self.report(Report::Say(format!("no picture: {error}"))),
+        };
+        match player_plan(&handoff, &self.values, port, &media.video) {
+            Ok((plan, files)) => {
+                let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+                let contender = Contender::Program {
+                    plan,
+                    files: Some(files),
+                    user: None,
+                    at,
+                };
+                let events = self.agent_events.0.clone();
+                self.playing = Some(Runner::start(contender, PICTURE, events));
+                self.sound.show(at);
+                self.report(Report::Say(format!("{} shows the picture", handoff.name)));
+            }
+            Err(why) => self.report(Report::Say(format!("no picture: {why}"))),
+        }
     }
 
     // ---- the peer's side -------------------------------------------------------------------
@@ -626,9 +666,9 @@ impl Driver {
     }
 
     /// Starts the next contender; says so when there is none.
-    fn next_agent(&mut self) -> bool {
+    async fn next_agent(&mut self) -> bool {
         self.attempt += 1;
-        match self.contenders.next() {
+        match self.contenders.next().await {
             Some(contender) => {
                 let events = self.agent_events.0.clone();
                 self.runner = Some(Runner::start(contender, self.attempt, events));
@@ -644,7 +684,7 @@ impl Driver {
             // Its end is reported when it comes; the call does not wait for it.
             self.tasks.spawn(runner.stop());
         }
-        if !self.next_agent() {
+        if !self.next_agent().await {
             let why = self.contenders.why_none();
             Box::pin(self.feed(Input::NoAgent(why))).await;
         }
@@ -670,6 +710,9 @@ impl Driver {
                     self.asking = None;
                     self.feed(Input::AgentGone).await;
                 }
+            }
+            Event::Failed(why) if attempt == PICTURE => {
+                self.report(Report::Say(format!("no picture: {why}")));
             }
             Event::Failed(why) if current => self.contender_failed(why).await,
             Event::Up { agent, within } if current => {
@@ -721,6 +764,3 @@ fn token() -> Option<Token> {
     let hex: String = seed().iter().take(12).map(|b| format!("{b:02x}")).collect();
     Token::new(hex).ok()
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,6 +10,7 @@ use core::{
 };
 
 use crate::{
+    config::Caller,
     media::{
         sdp::{self, Format, Line, Ours, Session},
         sip::{
@@ -31,18 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const MAX_FADING: usize = 8;
 /// After two calls crossed and both were taken back, how long until the inviter calls again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// Who places the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Caller {
-    /// Both wait, then both may (APPLICATIONS.md 1.2).
-    #[default]
-    Auto,
-    /// Only the inviter calls.
-    Inviter,
-    /// Only the invitee calls.
-    Invitee,
-}
 
 /// How a message travels on the peer's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,7 +262,8 @@ impl Front {
     }
 
     /// Whether [`Output::Finished`] was given.
-    pub(super) fn is_finished(&self) -> bool {
+    #[cfg(test)]
+    fn is_finished(&self) -> bool {
         self.finished
     }
 

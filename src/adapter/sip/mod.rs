@@ -14,5 +14,4 @@ mod drive;
 mod front;
 mod sound;
 
-pub use drive::{Settings, run, run_with};
-pub use front::Caller;
+pub use drive::run;

@@ -1,4 +1,8 @@
-//! Carries the media: between the peer's side and the agent's.
+//! Carries the media between the peer's side and this machine's.
+//!
+//! The peer's side is locked (ANCHORS.md E.3 row 6): only the negotiated host is heard, its port is
+//! learned once from its first packet (a router may have changed it) and again only when signalling
+//! says so, nothing is sent that was not received, and nothing before the call stands.
 
 use std::{
     io,
@@ -12,84 +16,209 @@ use crate::endpoint::socket;
 
 use super::front::Media;
 
-/// The sockets of one call, bound before anything is announced.
+/// Largest packet carried; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
+const MAX_PACKET: usize = 2048;
+
+/// An RTP socket and its RTCP neighbour.
+type Pair = [Arc<UdpSocket>; 2];
+
+/// The sockets of one call, bound before anything is said of them.
 pub(super) struct Sound {
-    peer: (Arc<UdpSocket>, Arc<UdpSocket>),
-    agent: (Arc<UdpSocket>, Arc<UdpSocket>),
+    peer: Pair,
+    agent: Pair,
+    video: Option<Pair>,
     plan: watch::Sender<Option<Media>>,
     lines: JoinSet<()>,
 }
 
+async fn pair(ip: Ipv4Addr) -> io::Result<Pair> {
+    let (rtp, rtcp) = socket::rtp_pair(ip).await?;
+    Ok([rtp.into(), rtcp.into()])
+}
+
+fn port(pair: &Pair) -> u16 {
+    let [rtp, _] = pair;
+    rtp.local_addr().map_or(0, |at| at.port())
+}
+
 impl Sound {
-    pub(super) async fn bind(own: Ipv4Addr) -> io::Result<Self> {
-        let (a, b) = socket::rtp_pair(own).await?;
-        let (c, d) = socket::rtp_pair(Ipv4Addr::LOCALHOST).await?;
+    /// Binds the peer's side at `own` and the agent's on loopback.
+    pub(super) async fn bind(own: Ipv4Addr, video: bool) -> io::Result<Self> {
         Ok(Self {
-            peer: (a.into(), b.into()),
-            agent: (c.into(), d.into()),
+            peer: pair(own).await?,
+            agent: pair(Ipv4Addr::LOCALHOST).await?,
+            video: if video { Some(pair(own).await?) } else { None },
             plan: watch::Sender::new(None),
             lines: JoinSet::new(),
         })
     }
 
+    /// RTP port of the peer's side.
     pub(super) fn peer_port(&self) -> u16 {
-        self.peer.0.local_addr().map_or(0, |a| a.port())
+        port(&self.peer)
     }
 
+    /// RTP port of the agent's side.
     pub(super) fn agent_port(&self) -> u16 {
-        self.agent.0.local_addr().map_or(0, |a| a.port())
+        port(&self.agent)
     }
 
-    /// Media flows so from now on.
-    pub(super) fn flow(&mut self, media: Media) {
-        let first = self.plan.borrow().is_none();
-        self.plan.send_replace(Some(media));
-        if first {
-            for rtcp in [false, true] {
-                let (peer, agent) = if rtcp {
-                    (&self.peer.1, &self.agent.1)
-                } else {
-                    (&self.peer.0, &self.agent.0)
-                };
-                self.lines.spawn(line(
-                    peer.clone(),
-                    agent.clone(),
-                    self.plan.subscribe(),
-                    rtcp,
-                ));
+    /// RTP port for the peer's picture.
+    pub(super) fn video_port(&self) -> Option<u16> {
+        self.video.as_ref().map(port)
+    }
+
+    /// Media flows so from now on; says whether none did before.
+    pub(super) fn flow(&mut self, media: Media) -> bool {
+        let first = self.plan.send_replace(Some(media)).is_none();
+        if !first {
+            return false;
+        }
+        for (rtcp, (peer, agent)) in [false, true]
+            .into_iter()
+            .zip(self.peer.iter().zip(&self.agent))
+        {
+            let (peer, agent) = (peer.clone(), agent.clone());
+            self.lines
+                .spawn(carry(peer, agent, self.plan.subscribe(), rtcp));
+        }
+        true
+    }
+
+    /// The peer's picture goes to the player at `to`.
+    pub(super) fn show(&mut self, to: SocketAddrV4) {
+        let [_, out] = &self.agent;
+        for (socket, to) in self
+            .video
+            .iter()
+            .flatten()
+            .zip([to, SocketAddrV4::new(*to.ip(), to.port().saturating_add(1))])
+        {
+            let (socket, out) = (socket.clone(), out.clone());
+            self.lines
+                .spawn(picture(socket, out, self.plan.subscribe(), to));
+        }
+    }
+}
+
+/// The peer's end of a line: who is heard, and where to answer.
+struct Lock {
+    host: Ipv4Addr,
+    said: SocketAddrV4,
+    learned: Option<SocketAddr>,
+}
+
+impl Lock {
+    fn new(said: SocketAddrV4) -> Self {
+        Self {
+            host: *said.ip(),
+            said,
+            learned: None,
+        }
+    }
+
+    /// New signalling: the port may be learned again.
+    fn turn(&mut self, said: SocketAddrV4) {
+        if said != self.said {
+            *self = Self::new(said);
+        }
+    }
+
+    fn admits(&mut self, from: SocketAddr) -> bool {
+        if let Some(learned) = self.learned {
+            return learned == from;
+        }
+        let ours = from.ip() == self.host;
+        if ours {
+            self.learned = Some(from);
+        }
+        ours
+    }
+
+    fn there(&self) -> SocketAddr {
+        self.learned.unwrap_or(self.said.into())
+    }
+}
+
+fn places(media: &Media, rtcp: bool) -> (SocketAddrV4, Option<SocketAddrV4>) {
+    if rtcp {
+        (media.peer.1, media.agent.map(|agent| agent.1))
+    } else {
+        (media.peer.0, media.agent.map(|agent| agent.0))
+    }
+}
+
+/// One line, both ways, until the call is over.
+async fn carry(
+    peer: Arc<UdpSocket>,
+    agent: Arc<UdpSocket>,
+    mut plan: watch::Receiver<Option<Media>>,
+    rtcp: bool,
+) {
+    let mut from_peer = [0_u8; MAX_PACKET];
+    let mut from_agent = [0_u8; MAX_PACKET];
+    let Some((said, mut to_agent)) = current(&mut plan, rtcp) else {
+        return;
+    };
+    let mut lock = Lock::new(said);
+    loop {
+        tokio::select! {
+            changed = plan.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                if let Some((said, agent)) = current(&mut plan, rtcp) {
+                    lock.turn(said);
+                    to_agent = agent;
+                }
+            }
+            // An error is an ICMP answer to an earlier packet: the next one may arrive.
+            got = peer.recv_from(&mut from_peer) => {
+                if let (Ok((n, from)), Some(to)) = (got, to_agent)
+                    && lock.admits(from)
+                    && let Some(packet) = from_peer.get(..n)
+                {
+                    let _ = agent.send_to(packet, to).await;
+                }
+            }
+            got = agent.recv_from(&mut from_agent) => {
+                if let Ok((n, from)) = got
+                    && from.ip().is_loopback()
+                    && let Some(packet) = from_agent.get(..n)
+                {
+                    let _ = peer.send_to(packet, lock.there()).await;
+                }
             }
         }
     }
 }
 
-async fn line(
-    peer: Arc<UdpSocket>,
-    agent: Arc<UdpSocket>,
-    plan: watch::Receiver<Option<Media>>,
+fn current(
+    plan: &mut watch::Receiver<Option<Media>>,
     rtcp: bool,
+) -> Option<(SocketAddrV4, Option<SocketAddrV4>)> {
+    plan.borrow_and_update()
+        .as_ref()
+        .map(|media| places(media, rtcp))
+}
+
+/// The picture, one way.
+async fn picture(
+    from: Arc<UdpSocket>,
+    out: Arc<UdpSocket>,
+    plan: watch::Receiver<Option<Media>>,
+    to: SocketAddrV4,
 ) {
-    let mut a = [0_u8; 2048];
-    let mut b = [0_u8; 2048];
-    let mut learned: Option<SocketAddr> = None;
+    let mut buffer = [0_u8; MAX_PACKET];
     loop {
-        let Some(media) = plan.borrow().clone() else {
-            return;
+        let Ok((n, source)) = from.recv_from(&mut buffer).await else {
+            continue;
         };
-        let to_peer: SocketAddrV4 = if rtcp { media.peer.1 } else { media.peer.0 };
-        let to_agent = media
-            .agent
-            .map(|agent| if rtcp { agent.1 } else { agent.0 });
-        tokio::select! {
-            got = peer.recv_from(&mut a) => {
-                let Ok((n, from)) = got else { continue };
-                if from.ip() != *to_peer.ip() || learned.is_some_and(|have| have != from) { continue }
-                learned = Some(from);
-                if let (Some(to), Some(packet)) = (to_agent, a.get(..n)) { let _ = agent.send_to(packet, to).await; }
-            }
-            got = agent.recv_from(&mut b) => {
-                let Ok((n, _)) = got else { continue };
-                if let Some(packet) = b.get(..n) { let _ = peer.send_to(packet, learned.unwrap_or(to_peer.into())).await; }
-            }
+        let host = plan.borrow().as_ref().map(|media| *media.peer.0.ip());
+        if host.is_some_and(|host| source.ip() == host)
+            && let Some(packet) = buffer.get(..n)
+        {
+            let _ = out.send_to(packet, to).await;
         }
     }
 }

@@ -1,0 +1,130 @@
+//! `msn-handoff doctor`: what is installed, what is not, and what to install.
+
+use std::{fmt::Write, net::Ipv4Addr, path::Path};
+
+use super::Failure;
+use crate::{
+    bridge::{Handoff, Medium, Registry, Unclaimed, folders},
+    config::Config,
+    endpoint::own,
+    negotiation::Role,
+};
+
+/// `msn-handoff doctor`
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
+    let runtime = super::runtime()?;
+    let mut text = String::new();
+    let configuration = Config::load(config);
+    let place = config
+        .map(Path::to_owned)
+        .or_else(Config::usual_place)
+        .unwrap_or_default();
+    let _ = match &configuration {
+        Ok(_) if place.exists() => writeln!(text, "configuration: {} is correct", place.display()),
+        Ok(_) => writeln!(
+            text,
+            "configuration: none at {}, so the defaults hold",
+            place.display()
+        ),
+        Err(error) => writeln!(text, "configuration: WRONG: {error}"),
+    };
+    let registry = Registry::load(&folders());
+    if let Err(error) = &registry {
+        let _ = writeln!(text, "bridges: WRONG: {error}");
+    }
+    // The route to the documentation network is the default route; nothing is sent.
+    let route = runtime.block_on(own::address_towards(Ipv4Addr::new(192, 0, 2, 1)));
+    let _ = match (
+        configuration
+            .as_ref()
+            .ok()
+            .and_then(|config| config.network.announce),
+        route,
+    ) {
+        (Some(ip), _) => writeln!(text, "address: contacts are told {ip}, as configured"),
+        (None, Ok(ip)) if ip.is_private() => writeln!(
+            text,
+            "address: {ip} leads out, which is private: contacts elsewhere cannot reach it"
+        ),
+        (None, Ok(ip)) => writeln!(text, "address: {ip} leads out"),
+        (None, Err(_)) => writeln!(text, "address: no way leads out; say --announce"),
+    };
+    text.push_str(&surroundings());
+    if let Ok(registry) = &registry {
+        text.push('\n');
+        text.push_str(&applications(registry, |handoff| {
+            handoff.fits().map_err(|missing| missing.to_string())
+        }));
+    }
+    super::print(&text);
+    configuration.map_err(Failure::configuration)?;
+    registry.map_err(Failure::configuration)?;
+    Ok(())
+}
+
+/// Sound and display: programs start without them, but nobody hears or sees.
+fn surroundings() -> String {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+    let socket = |name: &str| runtime.as_ref().is_some_and(|dir| dir.join(name).exists());
+    let sound = if socket("pipewire-0") {
+        "PipeWire"
+    } else if socket("pulse/native") || set("PULSE_SERVER") {
+        "PulseAudio"
+    } else if Path::new("/dev/snd/controlC0").exists() {
+        "ALSA"
+    } else {
+        "none found: a call is answered, but nobody hears it"
+    };
+    let display = if set("WAYLAND_DISPLAY") {
+        "Wayland"
+    } else if set("DISPLAY") {
+        "X11"
+    } else {
+        "none found: pictures cannot be shown"
+    };
+    format!("sound: {sound}\ndisplay: {display}\n")
+}
+
+/// Application by application.
+fn applications(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), String>) -> String {
+    let mut text = String::new();
+    for bridge in registry.iter() {
+        let name = &bridge.application.name;
+        let taker = bridge
+            .handoffs(Role::Invitee)
+            .find(|handoff| handoff.medium == Medium::Session && fits(handoff).is_ok());
+        let _ = match (taker, bridge.unclaimed) {
+            (Some(handoff), _) => writeln!(text, "{name}: {} takes it", handoff.name),
+            (None, Unclaimed::Pass) => writeln!(text, "{name}: left to your client"),
+            (None, Unclaimed::Refuse) => writeln!(text, "{name}: refused as not installed"),
+        };
+        for handoff in bridge.handoffs(Role::Invitee) {
+            if let Err(missing) = fits(handoff) {
+                let _ = writeln!(text, "    {}: {missing}", handoff.name);
+            }
+        }
+        let better = taker.is_none_or(|handoff| handoff.builtin);
+        if let Some(install) = bridge.install.as_ref().filter(|_| better) {
+            let _ = writeln!(text, "    to do better, install {install}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_machine_is_told_what_to_install() {
+        let bare = |handoff: &Handoff| match handoff.program() {
+            Some(program) => Err(format!("{program} is not installed")),
+            None => Ok(()),
+        };
+        insta::assert_snapshot!(applications(&Registry::load(&[]).unwrap(), bare));
+    }
+}

@@ -1,0 +1,341 @@
+//! What is left running when we are killed: each program is entered into a folder while it runs,
+//! and the next run ends what a dead run left behind (ANCHORS.md E.3 row 14).
+//!
+//! An entry names two processes, us and the program, each by its number *and* the time it was
+//! started, and the boot both belong to. So a number that was given out again is never taken for
+//! the old process, and the programs of another run that is alive are left alone.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::process::{Signal, getuid};
+use serde::{Deserialize, Serialize};
+
+use super::processes::{self, Process};
+
+/// The variable that marks each process of a program, also those whose leader is gone.
+const MARK: &str = "MSN_HANDOFF_PROGRAM";
+/// Longer files are not ours.
+const MAX_ENTRY: u64 = 4096;
+
+/// What is written down about a running program.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    boot: String,
+    owner: i32,
+    owner_started: u64,
+    leader: i32,
+    leader_started: u64,
+    mark: String,
+}
+
+/// An entry in the folder; gone when it is dropped.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A mark for a program about to be started: its variable, and a text no other program has.
+pub(super) fn mark() -> (&'static str, String) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let own = std::process::id();
+    let started = own_process().map_or(0, |own| own.started);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    (MARK, format!("{own}.{started}.{count}"))
+}
+
+/// Enters a program into the folder.
+pub(super) fn enter(folder: &Path, leader: i32, mark: &str) -> io::Result<Record> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let owner = own_process().ok_or_else(gone)?;
+    let entry = Entry {
+        boot: boot()?,
+        owner: owner.pid,
+        owner_started: owner.started,
+        leader,
+        leader_started: Process::find(leader).ok_or_else(gone)?.started,
+        mark: mark.to_owned(),
+    };
+    make_private(folder)?;
+    let path = folder.join(mark);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    let record = Record { path };
+    file.write_all(&serde_json::to_vec(&entry)?)?;
+    Ok(record)
+}
+
+/// The folder of this user's entries: below `$XDG_RUNTIME_DIR`, else in the temporary folder.
+#[must_use]
+pub fn programs_folder() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()) {
+        Some(runtime) => Path::new(&runtime).join("msn-handoff").join("programs"),
+        None => {
+            let mut name = OsString::from("msn-handoff-");
+            name.push(getuid().as_raw().to_string());
+            std::env::temp_dir().join(name).join("programs")
+        }
+    }
+}
+
+/// Ends the programs that a run which is no longer alive has left behind, and clears their
+/// entries. Returns how many it ended.
+///
+/// # Errors
+/// When the folder is somebody else's, or others may write to it. A folder that is not there
+/// means that nothing is left.
+pub fn reap_leftovers(folder: &Path) -> io::Result<usize> {
+    if !folder.try_exists()? {
+        return Ok(0);
+    }
+    make_private(folder)?;
+    let boot = boot()?;
+    let mut ended = 0;
+    for path in fs::read_dir(folder)?.flatten().map(|entry| entry.path()) {
+        let entry = match read(&path) {
+            Some(entry) if entry.boot == boot => entry,
+            // Not an entry, or one from before the machine was started.
+            _ => {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+        };
+        if is_alive(entry.owner, entry.owner_started) {
+            continue;
+        }
+        let leader_lives = is_alive(entry.leader, entry.leader_started);
+        let left: Vec<Process> = processes::members(entry.leader)
+            .filter(|process| leader_lives || carries(process.pid, &entry.mark))
+            .collect();
+        for process in &left {
+            tracing::warn!(
+                pid = process.pid,
+                "ends a program that a dead run left behind"
+            );
+            process.signal(Signal::KILL);
+        }
+        ended += usize::from(!left.is_empty());
+        let _ = fs::remove_file(&path);
+    }
+    Ok(ended)
+}
+
+fn read(path: &Path) -> Option<Entry> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_ENTRY {
+        return None;
+    }
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn own_process() -> Option<Process> {
+    Process::find(i32::try_from(std::process::id()).ok()?)
+}
+
+fn is_alive(pid: i32, started: u64) -> bool {
+    Process::find(pid).is_some_and(|process| !process.ended && process.started == started)
+}
+
+/// Whether a process was started with that mark.
+fn carries(pid: i32, mark: &str) -> bool {
+    let wanted = format!("{MARK}={mark}");
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+        environ
+            .split(|byte| *byte == 0)
+            .any(|v| v == wanted.as_bytes())
+    })
+}
+
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// Makes the folder, and makes sure that it is ours alone: its entries say what is to be killed.
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let ours = getuid().as_raw();
+    let metadata = fs::symlink_metadata(folder)?;
+    // Where it stands, nobody may put another one in its place: root may, and in a sticky folder
+    // like /tmp others may not.
+    let above = fs::metadata(folder.parent().unwrap_or(folder))?;
+    let others_may_write = |mode: u32| mode & 0o022 != 0;
+    if !metadata.is_dir()
+        || metadata.uid() != ours
+        || others_may_write(metadata.mode())
+        || ![0, ours].contains(&above.uid())
+        || (others_may_write(above.mode()) && above.mode() & 0o1000 == 0)
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("{} is not ours alone", folder.display()),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+    use super::*;
+    use crate::launch::{Plan, PrivateDir, Program, Ready, Stop, start};
+
+    /// A program whose leader, if `leaderless`, is gone while its child runs on.
+    async fn program(leaderless: bool) -> Program {
+        let script = if leaderless {
+            // Prints after the last exec of the process that stays.
+            "sh -c 'echo up; sleep 71; :' & read forever"
+        } else {
+            "echo up; read forever"
+        };
+        let mut program = start(&Plan {
+            name: "stub".into(),
+            program: PathBuf::from("/bin/sh"),
+            args: vec!["-c".into(), script.into()],
+            env: Vec::new(),
+            dir: None,
+            ready: Ready::Output("up".into()),
+            ready_within: Duration::from_secs(20),
+            stop: Stop::default(),
+        })
+        .unwrap();
+        program.ready().await.unwrap();
+        if leaderless {
+            let leader = Process::find(program.pid().cast_signed()).unwrap();
+            leader.signal(Signal::KILL);
+            program.wait().await;
+        }
+        program
+    }
+
+    /// An entry for it, as if a run with the given start time had written it.
+    fn entered(folder: &Path, program: &Program, change: impl FnOnce(&mut Entry)) {
+        let leader = program.pid().cast_signed();
+        let mark = processes::members(leader)
+            .filter_map(|process| fs::read_to_string(format!("/proc/{}/environ", process.pid)).ok())
+            .find_map(|environ| {
+                let mut variables = environ.split('\0');
+                let found = variables.find_map(|v| v.strip_prefix("MSN_HANDOFF_PROGRAM="));
+                found.map(str::to_owned)
+            })
+            .unwrap();
+        let record = enter(folder, leader, &mark).unwrap();
+        let mut entry = read(&record.path).unwrap();
+        change(&mut entry);
+        fs::write(&record.path, serde_json::to_vec(&entry).unwrap()).unwrap();
+        std::mem::forget(record);
+    }
+
+    fn entries(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_program_of_a_dead_run_is_ended_with_or_without_its_leader() {
+        for leaderless in [false, true] {
+            let dir = PrivateDir::new().unwrap();
+            let program = program(leaderless).await;
+            entered(dir.path(), &program, |entry| entry.owner_started += 1);
+            assert_eq!(reap_leftovers(dir.path()).unwrap(), 1);
+            while processes::members(program.pid().cast_signed())
+                .next()
+                .is_some()
+            {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(entries(dir.path()), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_of_a_living_run_is_left_alone() {
+        let dir = PrivateDir::new().unwrap();
+        let program = program(false).await;
+        entered(dir.path(), &program, |_| ());
+        assert_eq!(reap_leftovers(dir.path()).unwrap(), 0);
+        assert_eq!(entries(dir.path()), 1);
+        let leader = program.pid().cast_signed();
+        assert!(processes::members(leader).next().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_was_given_out_again_is_not_taken_for_the_old_process() {
+        let dir = PrivateDir::new().unwrap();
+        let program = program(false).await;
+        let leader = program.pid().cast_signed();
+        entered(dir.path(), &program, |entry| {
+            entry.owner_started += 1;
+            entry.leader_started += 1;
+            entry.mark = "another".into();
+        });
+        assert_eq!(reap_leftovers(dir.path()).unwrap(), 0);
+        entered(dir.path(), &program, |entry| {
+            entry.owner_started += 1;
+            entry.boot = "another".into();
+        });
+        assert_eq!(reap_leftovers(dir.path()).unwrap(), 0);
+        assert_eq!(entries(dir.path()), 0);
+        assert!(processes::members(leader).next().is_some());
+    }
+
+    #[test]
+    fn what_is_not_an_entry_is_cleared_and_harms_nobody() {
+        let dir = PrivateDir::new().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        fs::write(dir.path().join("text"), "{\"leader\":1}").unwrap();
+        fs::write(dir.path().join("long"), "x".repeat(10_000)).unwrap();
+        assert_eq!(reap_leftovers(dir.path()).unwrap(), 0);
+        assert_eq!(entries(dir.path()), 0);
+        assert!(Path::new("/etc/passwd").exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused() {
+        let dir = PrivateDir::new().unwrap();
+        let folder = dir.path().join("programs");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = reap_leftovers(&folder).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert!(enter(&folder, 1, "x").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_there_as_long_as_the_program() {
+        let folder = programs_folder();
+        let mut program = program(false).await;
+        let has_entry = |pid: i32| {
+            fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|entry| read(&entry.path()))
+                .any(|entry| entry.leader == pid)
+        };
+        let pid = program.pid().cast_signed();
+        assert!(has_entry(pid));
+        program.stop().await;
+        drop(program);
+        assert!(!has_entry(pid));
+    }
+}

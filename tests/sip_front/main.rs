@@ -1,0 +1,683 @@
+//! The SIP front against a synthetic RTC (APPLICATIONS.md 1.3, 1.6.6) on one side and programs
+//! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4). A program that is not
+//! installed is named and its test left out.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use msn_handoff::{
+    adapter::{self, Order, Report, Task},
+    bridge::{self, AdapterKind, Bridge, Reading, Registry},
+    config::{Call, Caller},
+    endpoint::{policy::Policy, socket},
+    invitation::{AddressSource, Candidate},
+    launch::{self, Plan, Program, Ready, Stop},
+    media::sip::{self, Draft, Message, Text, Token},
+    negotiation::{Announcement, InvitationId, Remote, Role},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UdpSocket,
+    sync::mpsc,
+};
+
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+struct Given {
+    orders: mpsc::UnboundedSender<Order>,
+    reports: mpsc::UnboundedReceiver<Report>,
+}
+
+fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
+    let (orders, orders_in) = mpsc::unbounded_channel();
+    let (reports_out, reports) = mpsc::unbounded_channel();
+    let task = Task {
+        invitation: InvitationId(1),
+        role,
+        bridge,
+        peer: "alice@example.com".to_owned(),
+        media: Vec::new(),
+        own_ip: HERE,
+        policy: Policy::new(HERE, Vec::new()),
+        call,
+        recordings: std::env::temp_dir(),
+        orders: orders_in,
+        reports: reports_out,
+    };
+    tokio::spawn(adapter::run(AdapterKind::Sip, task));
+    Given { orders, reports }
+}
+
+/// A bridge whose only handoffs are these.
+fn bridge(dir: &Path, handoffs: &str) -> Arc<Bridge> {
+    let path = dir.join("voice.toml");
+    let text = format!(
+        "id = \"voice\"\nname = \"a call\"\nguids = [\"{{02D3C01F-BF30-4825-A83A-DE7AF41648AA}}\"]\n\
+         announce = \"an audio conversation\"\n[negotiation]\ndialect = \"sm1\"\naddress = \"ip:port\"\n\
+         listens = \"both\"\nmedia = [\"audio\", \"video\"]\nconnection = true\n{handoffs}"
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    match bridge::read_file(&path).unwrap() {
+        Reading::Bridge(bridge) => Arc::new(*bridge),
+        Reading::Hidden(id) => panic!("{id} is hidden"),
+    }
+}
+
+fn installed(program: &str) -> bool {
+    let found = which::which(program).is_ok();
+    if !found {
+        println!("{program} is not installed: not tested");
+    }
+    found
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+impl Given {
+    async fn prepared(&mut self) -> u16 {
+        self.orders
+            .send(Order::Prepare(Announcement::Accept))
+            .unwrap();
+        match within("ready", self.reports.recv()).await {
+            Some(Report::Ready(at)) => at.port.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn connected(&self, port: u16) {
+        let remote = Remote {
+            candidates: vec![Candidate {
+                ip: HERE,
+                port: Some(port),
+                source: AddressSource::IpAddress,
+            }],
+            ..Remote::default()
+        };
+        self.orders.send(Order::Connected(remote)).unwrap();
+    }
+
+    /// Waits for a report that is `wanted`, and gives what came before it.
+    async fn until(&mut self, what: &str, wanted: impl Fn(&Report) -> bool) -> Vec<Report> {
+        let mut seen = Vec::new();
+        loop {
+            match within(what, self.reports.recv()).await {
+                Some(report) => {
+                    let hit = wanted(&report);
+                    seen.push(report);
+                    if hit {
+                        return seen;
+                    }
+                }
+                None => panic!("{what}: the reports ended after {seen:?}"),
+            }
+        }
+    }
+}
+
+/// The synthetic RTC (APPLICATIONS.md 1.6.6) on a socket of its own.
+struct Rtc {
+    sip: UdpSocket,
+    rtp: UdpSocket,
+    front: SocketAddrV4,
+    port: u16,
+    tag: String,
+    number: u32,
+}
+
+impl Rtc {
+    async fn new() -> Self {
+        let sip = socket::udp((HERE, 0).into()).await.unwrap();
+        let (rtp, _rtcp) = socket::rtp_pair(HERE).await.unwrap();
+        let port = sip.local_addr().unwrap().port();
+        Self {
+            sip,
+            rtp,
+            front: SocketAddrV4::new(HERE, 0),
+            port,
+            tag: String::new(),
+            number: 1,
+        }
+    }
+
+    async fn send(&self, method: &str, sdp: &str) {
+        let (at, port, number) = (self.front, self.port, self.number);
+        let tag = &self.tag;
+        let kind = if sdp.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let text = format!(
+            "{method} sip:{at} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port}\r\n\
+             From: \"alice@example.com\" <sip:alice@example.com>;tag=0e5a1b2c-7d33-4f0a-9b0c-3c55e0d2f1aa\r\n\
+             To: <sip:{at}>{tag}\r\nCall-ID: 6F9619FF-8B86-D011-B42D@127.0.0.1\r\nCSeq: {number} {method}\r\n\
+             Contact: <sip:127.0.0.1:{port}>\r\nMax-Forwards: 70\r\nUser-Agent: Windows RTC/1.0\r\n\
+             {kind}Content-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        self.sip.send_to(text.as_bytes(), at).await.unwrap();
+    }
+
+    fn offer(&self) -> String {
+        let port = self.rtp.local_addr().unwrap().port();
+        format!(
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nb=CT:1000\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 97 111 112 6 0 8 4 5 3 101\r\na=rtpmap:97 red/8000\r\n\
+             a=rtpmap:111 SIREN/16000\r\na=fmtp:111 bitrate=16000\r\na=rtpmap:112 G7221/16000\r\n\
+             a=rtpmap: 3 GSM/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+             a=encryption:optional\r\n"
+        )
+    }
+
+    /// The next message with this status or method; others are passed over.
+    async fn expect(&self, wanted: &str) -> Message {
+        let mut buffer = vec![0; 4096];
+        let mut seen = Vec::new();
+        loop {
+            let (n, _) =
+                tokio::time::timeout(Duration::from_secs(20), self.sip.recv_from(&mut buffer))
+                    .await
+                    .unwrap_or_else(|_| panic!("waiting for {wanted}; seen {seen:?}"))
+                    .unwrap();
+            let message = sip::read(&buffer[..n]).unwrap();
+            let name = match &message {
+                Message::Request(request) => request.method.to_string(),
+                Message::Response(response) => response.status.to_string(),
+            };
+            if name == wanted {
+                return message;
+            }
+            seen.push(name);
+        }
+    }
+
+    /// Calls until answered and confirmed. Gives where the front wants sound.
+    async fn call(&mut self, front: u16) -> SocketAddrV4 {
+        self.front = SocketAddrV4::new(HERE, front);
+        self.send("INVITE", &self.offer()).await;
+        let ok = self.expect("200").await;
+        self.tag = format!(";tag={}", ok.fields().to.tag.as_ref().unwrap());
+        self.send("ACK", "").await;
+        let session = msn_handoff::media::sdp::read(&ok.fields().body).unwrap();
+        let audio = session.audio().unwrap();
+        assert!(
+            audio
+                .formats
+                .iter()
+                .all(|f| [0, 8, 101].contains(&f.payload_type))
+        );
+        SocketAddrV4::new(audio.ip.unwrap(), audio.port)
+    }
+
+    async fn hang_up(&mut self) {
+        self.number += 1;
+        self.send("BYE", "").await;
+        self.expect("200").await;
+    }
+
+    /// Sends a 440 Hz tone for some packets and gives what came back: mu-law samples.
+    async fn talk(&self, to: SocketAddrV4, packets: u16) -> Vec<u8> {
+        let mut heard = Vec::new();
+        let mut buffer = vec![0; 2048];
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        pace.tick().await;
+        for i in 0..packets {
+            let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78];
+            packet[2..4].copy_from_slice(&i.to_be_bytes());
+            packet[4..8].copy_from_slice(&(u32::from(i) * 160).to_be_bytes());
+            for n in 0..160 {
+                let t = f64::from(u32::from(i) * 160 + n) / 8000.0;
+                let sample = (t * 440.0 * std::f64::consts::TAU).sin() * 12000.0;
+                packet.push(audio_codec_algorithms::encode_ulaw(sample as i16));
+            }
+            self.rtp.send_to(&packet, to).await.unwrap();
+            loop {
+                tokio::select! {
+                    _ = pace.tick() => break,
+                    got = self.rtp.recv_from(&mut buffer) => {
+                        let (n, from) = got.unwrap();
+                        assert_eq!(from, to.into(), "sound comes from where it goes");
+                        if buffer[1] & 0x7f == 0 {
+                            heard.extend_from_slice(&buffer[12..n]);
+                        }
+                    }
+                }
+            }
+        }
+        heard
+    }
+}
+
+/// Level of a tone against full scale: the median over windows of 0.4 s, so that a gap or a jump
+/// in phase (a jitter buffer at work) costs one window.
+fn level(samples: &[f64], rate: u32, hz: f64) -> f64 {
+    let step = hz / f64::from(rate) * std::f64::consts::TAU;
+    let window = (rate * 2 / 5) as usize;
+    let mut levels: Vec<f64> = samples
+        .chunks_exact(window)
+        .map(|chunk| {
+            let (mut re, mut im) = (0.0, 0.0);
+            for (i, sample) in (0_u32..).zip(chunk) {
+                re += sample * (f64::from(i) * step).cos();
+                im += sample * (f64::from(i) * step).sin();
+            }
+            re.hypot(im) * 2.0 / window as f64 / 32768.0
+        })
+        .collect();
+    levels.sort_by(f64::total_cmp);
+    levels.get(levels.len() / 2).copied().unwrap_or_default()
+}
+
+fn decoded(heard: &[u8]) -> Vec<f64> {
+    heard
+        .iter()
+        .map(|byte| f64::from(audio_codec_algorithms::decode_ulaw(*byte)))
+        .collect()
+}
+
+/// A WAV file with a tone, long enough for any test here.
+fn tone(dir: &Path, hz: f64) -> PathBuf {
+    let path = dir.join("tone.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(&path, spec).unwrap();
+    for n in 0..160_000_u32 {
+        let sample = (f64::from(n) / 8000.0 * hz * std::f64::consts::TAU).sin() * 12000.0;
+        wav.write_sample(sample as i16).unwrap();
+    }
+    wav.finalize().unwrap();
+    path
+}
+
+/// The samples of a recording, and its rate. One whose program was ended may be shorter than its
+/// header says.
+fn recorded(path: &Path) -> (Vec<f64>, u32) {
+    let mut wav = hound::WavReader::open(path).unwrap();
+    let rate = wav.spec().sample_rate;
+    let samples = wav
+        .samples::<i16>()
+        .map_while(Result::ok)
+        .map(f64::from)
+        .collect();
+    (samples, rate)
+}
+
+/// A handoff to a headless baresip that plays `tone` and writes what it hears to `dir`.
+fn baresip(dir: &Path, tone: &Path) -> String {
+    format!(
+        r#"
+[[handoff]]
+name = "baresip"
+adapter = "sip"
+run = ["baresip", "-4", "-f", "{{dir}}"]
+agent = "sip:handoff@127.0.0.1:{{agent.port}}"
+[handoff.files]
+contacts = ""
+accounts = """
+<sip:handoff@127.0.0.1:{{agent.port}}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1
+"""
+config = """
+poll_method epoll
+sip_listen 127.0.0.1:{{agent.port}}
+net_interface 127.0.0.1
+call_max_calls 1
+audio_source aufile,{tone}
+audio_player aubridge,sink
+audio_alert aubridge,alert
+module_path /usr/lib/baresip/modules
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module_app account.so
+module_app menu.so
+snd_path {dir}
+"""
+"#,
+        tone = tone.display(),
+        dir = dir.display()
+    )
+}
+
+fn finished(report: &Report) -> bool {
+    matches!(report, Report::Finished(_))
+}
+
+fn says(reports: &[Report], text: &str) -> bool {
+    reports.iter().any(|report| match report {
+        Report::Say(line) | Report::Finished(line) => line.contains(text),
+        Report::ProgramEnded { program, .. } => program.contains(text),
+        Report::Started { program, .. } => program.contains(text),
+        _ => false,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
+    if !installed("linphonec") {
+        return;
+    }
+    let voice = Registry::load(&[]).unwrap().by_id("voice").unwrap().clone();
+    let mut given = start(Role::Invitee, voice, Call::default());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    rtc.call(front).await;
+    let seen = given
+        .until("linphone", |r| {
+            says(std::slice::from_ref(r), "linphone has it")
+        })
+        .await;
+    assert!(says(&seen, "the peer calls"), "{seen:?}");
+    rtc.hang_up().await;
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, "linphone"), "its end is told: {seen:?}");
+    assert!(says(&seen, "the peer hung up after 0:0"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_and_rtc_hear_each_other_and_no_dialect() {
+    if !installed("baresip") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tone(dir.path(), 880.0);
+    // The first cannot start, the second leaves at once, the third takes the call.
+    let handoffs = format!(
+        "[[handoff]]\nname = \"nothing\"\nadapter = \"sip\"\nrun = [\"no-such-softphone\"]\n\
+         agent = \"sip:127.0.0.1:{{agent.port}}\"\n\
+         [[handoff]]\nname = \"leaver\"\nadapter = \"sip\"\nrun = [\"false\"]\n\
+         agent = \"sip:127.0.0.1:{{agent.port}}\"\n{}",
+        baresip(dir.path(), &tone)
+    );
+    let bridge = bridge(dir.path(), &handoffs);
+    let mut given = start(Role::Invitee, bridge, Call::default());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    let sound = rtc.call(front).await;
+    let heard = decoded(&rtc.talk(sound, 150).await);
+    assert!(heard.len() > 16_000, "{} samples", heard.len());
+    assert!(level(&heard, 8000, 880.0) > 0.3 && level(&heard, 8000, 440.0) < 0.003);
+    rtc.hang_up().await;
+    given.until("the end", finished).await;
+    let dump = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        .unwrap();
+    let (other, rate) = recorded(&dump);
+    assert!(other.len() > 12_000, "{} samples", other.len());
+    assert!(level(&other, rate, 440.0) > 0.3 && level(&other, rate, 880.0) < 0.003);
+}
+
+/// A linphonec somebody started, with files for a sound card.
+async fn running_linphone(dir: &Path, tone: &Path) -> (Program, u16) {
+    let port = socket::free_port(HERE).await.unwrap();
+    let rtp = socket::free_port(HERE).await.unwrap();
+    fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
+    let rc = dir.join("rc");
+    fs::write(
+        &rc,
+        format!(
+            "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nguess_hostname=0\n\
+             contact=sip:lp@127.0.0.1:{port}\nuse_ipv6=0\nipv6_migration_done=1\ndefault_proxy=-1\n\
+             [rtp]\naudio_rtp_port={rtp}\n[net]\nbind_address=127.0.0.1\n[sound]\nechocancellation=0\n\
+             [video]\nenabled=0\n"
+        ),
+    )
+    .unwrap();
+    let script = format!(
+        "(echo 'soundcard use files'; echo 'play {}'; echo 'record {}'; exec cat) | exec linphonec -a -c {}",
+        tone.display(),
+        dir.join("heard.wav").display(),
+        rc.display()
+    );
+    let plan = Plan {
+        name: "linphonec".to_owned(),
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        env: vec![("HOME".into(), dir.into())],
+        dir: None,
+        ready: Ready::Udp(SocketAddr::from((HERE, port))),
+        ready_within: Duration::from_secs(10),
+        stop: Stop {
+            words: Some("quit\n".to_owned()),
+            grace: Duration::from_secs(3),
+        },
+    };
+    let mut program = launch::start(&plan).unwrap();
+    program.ready().await.unwrap();
+    (program, port)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linphone_that_runs_already_and_rtc_hear_each_other() {
+    if !installed("linphonec") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tone(dir.path(), 880.0);
+    let (mut linphone, port) = running_linphone(dir.path(), &tone).await;
+    let handoff = format!(
+        "[[handoff]]\nname = \"my phone\"\nadapter = \"sip\"\nagent = \"sip:lp@127.0.0.1:{port}\"\n"
+    );
+    let mut given = start(Role::Invitee, bridge(dir.path(), &handoff), Call::default());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    let sound = rtc.call(front).await;
+    let heard = decoded(&rtc.talk(sound, 150).await);
+    rtc.hang_up().await;
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, "my phone has it"), "{seen:?}");
+    assert!(heard.len() > 12_000, "{} samples", heard.len());
+    assert!(level(&heard, 8000, 880.0) > 0.2 && level(&heard, 8000, 440.0) < 0.01);
+    linphone.stop().await;
+    let (other, rate) = recorded(&dir.path().join("heard.wav"));
+    assert!(other.len() > rate as usize, "{} samples", other.len());
+    let levels = (level(&other, rate, 440.0), level(&other, rate, 880.0));
+    assert!(levels.0 > 0.2 && levels.1 < 0.01, "{levels:?} at {rate}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_rtc_does_not_call_we_do_and_it_sees_a_userless_request() {
+    if !installed("baresip") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tone(dir.path(), 880.0);
+    let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
+    let settings = Call {
+        caller: Caller::Inviter,
+        ..Call::default()
+    };
+    let mut given = start(Role::Inviter, bridge, settings);
+    given.prepared().await;
+    let rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    let Message::Request(invite) = rtc.expect("INVITE").await else {
+        panic!()
+    };
+    assert_eq!(
+        invite.uri.to_string(),
+        format!("sip:127.0.0.1:{}", rtc.port)
+    );
+    let offer = msn_handoff::media::sdp::read(&invite.fields.body).unwrap();
+    let audio = offer.audio().unwrap();
+    let front = SocketAddrV4::new(audio.ip.unwrap(), audio.port);
+    let at = SocketAddrV4::new(HERE, invite.fields.via.port.unwrap());
+    // As RTC: no word of ours in the answer but what must be copied.
+    let tag = Token::new("f3c0de00-1111-2222-3333-444444444444").unwrap();
+    let reply =
+        |request: &sip::Fields, status| Draft::reply(status, "OK", None, request, Some(&tag));
+    let contact = Text::new(format!("<sip:127.0.0.1:{}>", rtc.port)).unwrap();
+    let ok = reply(&invite.fields, 200)
+        .header("Contact", &contact)
+        .with_sdp(rtc.offer().as_bytes());
+    rtc.sip.send_to(&ok, at).await.unwrap();
+    rtc.expect("ACK").await;
+    given
+        .until("baresip", |r| {
+            says(std::slice::from_ref(r), "baresip has it")
+        })
+        .await;
+    let heard = decoded(&rtc.talk(front, 100).await);
+    assert!(level(&heard, 8000, 880.0) > 0.3, "{} samples", heard.len());
+    given.orders.send(Order::End).unwrap();
+    let bye = rtc.expect("BYE").await;
+    rtc.sip
+        .send_to(&reply(bye.fields(), 200).finish(), at)
+        .await
+        .unwrap();
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, "ended here"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rtc_may_come_by_tcp_and_before_we_know_where_it_is_but_strangers_get_nothing() {
+    if !installed("baresip") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tone(dir.path(), 880.0);
+    let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
+    let mut given = start(Role::Invitee, bridge, Call::default());
+    let front = given.prepared().await;
+    let at = SocketAddr::from((HERE, front));
+    let stranger = socket::udp((Ipv4Addr::new(127, 0, 0, 2), 0).into())
+        .await
+        .unwrap();
+    stranger
+        .send_to(b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: s\r\nCSeq: 1 OPTIONS\r\n\r\n", at)
+        .await
+        .unwrap();
+    let rtc = Rtc::new().await;
+    let port = rtc.port;
+    let invite = |method: &str, number: u32, tag: &str, sdp: &str| {
+        format!(
+            "{method} sip:{at} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{port}\r\n\
+             From: <sip:alice@example.com>;tag=0e5a\r\nTo: <sip:{at}>{tag}\r\nCall-ID: tcp@127.0.0.1\r\n\
+             CSeq: {number} {method}\r\nContact: <sip:127.0.0.1:{port};transport=tcp>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        )
+    };
+    let mut stream = socket::tcp_connect(at, Duration::from_secs(2))
+        .await
+        .unwrap();
+    // In two pieces, and before the handshake is complete.
+    let text = invite("INVITE", 1, "", &rtc.offer());
+    let (one, two) = text.split_at(200);
+    stream.write_all(one.as_bytes()).await.unwrap();
+    given.connected(port);
+    stream.write_all(two.as_bytes()).await.unwrap();
+    let mut frames = sip::frame::Stream::default();
+    let mut next = async |stream: &mut tokio::net::TcpStream, wanted: u16| {
+        let mut buffer = vec![0; 4096];
+        loop {
+            while let Some(bytes) = frames.next().unwrap() {
+                if let Message::Response(response) = sip::read(&bytes).unwrap()
+                    && response.status == wanted
+                {
+                    return response;
+                }
+            }
+            let n = within("an answer", stream.read(&mut buffer)).await.unwrap();
+            assert!(n > 0, "the connection was closed");
+            frames.push(&buffer[..n]);
+        }
+    };
+    let ok = next(&mut stream, 200).await;
+    let tag = format!(";tag={}", ok.fields.to.tag.unwrap());
+    stream
+        .write_all(invite("ACK", 1, &tag, "").as_bytes())
+        .await
+        .unwrap();
+    stream
+        .write_all(invite("BYE", 2, &tag, "").as_bytes())
+        .await
+        .unwrap();
+    next(&mut stream, 200).await;
+    given.until("the end", finished).await;
+    // Everything is over: had the stranger been answered, it would have it by now.
+    let mut buffer = [0; 100];
+    assert!(stranger.try_recv(&mut buffer).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_calls_as_rtc_does() {
+    if !installed("baresip") || !installed("sipp") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tone(dir.path(), 880.0);
+    let bridge = bridge(dir.path(), &baresip(dir.path(), &tone));
+    let mut given = start(Role::Invitee, bridge, Call::default());
+    let front = given.prepared().await;
+    let port = socket::free_port(HERE).await.unwrap();
+    given.connected(port);
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sip_front/rtc.xml");
+    let args = [
+        "-sf",
+        &scenario.to_string_lossy(),
+        "-i",
+        "127.0.0.1",
+        "-p",
+        &port.to_string(),
+        "-m",
+        "1",
+        "-timeout",
+        "15s",
+        "-timeout_error",
+        "-nostdin",
+        &format!("127.0.0.1:{front}"),
+    ]
+    .map(Into::into)
+    .to_vec();
+    let plan = Plan {
+        name: "sipp".to_owned(),
+        program: which::which("sipp").unwrap(),
+        args,
+        env: vec![("TERM".into(), "dumb".into())],
+        dir: Some(dir.path().to_owned()),
+        ready: Ready::Started,
+        ready_within: Duration::from_secs(1),
+        stop: Stop::default(),
+    };
+    let mut sipp = launch::start(&plan).unwrap();
+    let exit = within("sipp", sipp.wait()).await;
+    assert_eq!(exit.code, Some(0), "{}", sipp.last_words());
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, "baresip has it"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_nothing_here_can_take_it_people_are_told_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let handoff = "[[handoff]]\nname = \"my phone\"\nadapter = \"sip\"\nrun = [\"no-such-softphone\"]\n\
+                   agent = \"sip:127.0.0.1:{agent.port}\"\n";
+    let mut given = start(Role::Invitee, bridge(dir.path(), handoff), Call::default());
+    given.prepared().await;
+    given.connected(9);
+    let seen = given.until("the end", finished).await;
+    assert!(
+        says(&seen, "no-such-softphone is not installed"),
+        "{seen:?}"
+    );
+}
