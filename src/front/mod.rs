@@ -1,1 +1,3 @@
-//! See `docs/ARCHITECTURE.md`.
+//! What brings invitations to the dispatcher and takes its answers away. See `docs/ARCHITECTURE.md`.
+
+pub mod proxy;

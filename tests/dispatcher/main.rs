@@ -278,6 +278,11 @@ async fn the_hub_ends_when_its_last_handle_does() {
     let mut events = bob.dispatcher.events();
     drop(bob);
     drop(letters);
-    let closed = tokio::time::timeout(Duration::from_secs(60), events.recv()).await.unwrap();
-    assert!(matches!(closed, Err(broadcast::error::RecvError::Closed)), "{closed:?}");
+    let closed = tokio::time::timeout(Duration::from_secs(60), events.recv())
+        .await
+        .unwrap();
+    assert!(
+        matches!(closed, Err(broadcast::error::RecvError::Closed)),
+        "{closed:?}"
+    );
 }

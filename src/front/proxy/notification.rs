@@ -1,0 +1,202 @@
+//! A client's connection to the notification server: addresses are rewritten on their way to the
+//! client (PROTOCOL.md 12.1), the login makes an account, and what we asked for ourselves is taken
+//! out of the replies (12.5).
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpStream;
+
+use super::{
+    Shared,
+    account::{Account, Ways, is_ours},
+    pump::{self, Handler, Injection, Lane},
+    tickets::{Key, Ticket},
+    written,
+};
+use crate::msnp::{
+    frame::{Item, Side, word},
+    rewrite::{self, Transfer},
+};
+
+/// Serves a client until both sides are done.
+pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, first: Vec<u8>) {
+    let stop = shared.first.1.child_token();
+    let connected = tokio::select! {
+        () = stop.cancelled() => return,
+        connected = shared.connect(server) => connected,
+    };
+    let (upstream, own) = match (connected, client.local_addr()) {
+        (Ok(upstream), Ok(own)) => (upstream, own),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(server, %error, "proxy: no connection to the server");
+            return;
+        }
+    };
+    let (client_reads, client_writes) = client.into_split();
+    let (server_reads, server_writes) = upstream.into_split();
+    let (to_server, up_queue) = pump::injections();
+    let (to_client, down_queue) = pump::injections();
+    let up = Lane {
+        reading: client_reads,
+        writing: server_writes,
+        handler: FromClient,
+        from: Side::Client,
+        first,
+        injections: up_queue,
+    };
+    let signed_in = Arc::default();
+    let down = Lane {
+        reading: server_reads,
+        writing: client_writes,
+        handler: FromServer {
+            shared,
+            own,
+            version: 0,
+            ways: Ways {
+                to_server,
+                to_client,
+            },
+            signed_in: Arc::clone(&signed_in),
+        },
+        from: Side::Server,
+        first: Vec::new(),
+        injections: down_queue,
+    };
+    pump::both(up, down, stop, || sign_out(&signed_in)).await;
+    // Signed in by the last words of a server whose client had left already.
+    sign_out(&signed_in);
+}
+
+/// The account of this connection, once there is one.
+type SignedIn = Arc<std::sync::Mutex<Option<Arc<Account>>>>;
+
+fn sign_out(signed_in: &SignedIn) {
+    let account = super::lock(signed_in).take();
+    if let Some(account) = account {
+        account.close();
+    }
+}
+
+/// Nothing a client says here is of interest.
+struct FromClient;
+
+impl Handler for FromClient {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(item.bytes());
+    }
+}
+
+struct FromServer {
+    shared: Arc<Shared>,
+    /// Where the client reached us.
+    own: SocketAddr,
+    version: u8,
+    ways: Ways<mpsc::Sender<Injection>>,
+    signed_in: SignedIn,
+}
+
+use tokio::sync::mpsc;
+
+impl Handler for FromServer {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        let Item::Line(line) = item else {
+            out.extend_from_slice(item.bytes());
+            return;
+        };
+        let verb = word(line, 0);
+        match verb {
+            "VER" => {
+                let version = word(line, 2).strip_prefix("MSNP");
+                self.version = version.and_then(|v| v.parse().ok()).unwrap_or(0);
+            }
+            "USR" if word(line, 2) == "OK" => self.sign_in(word(line, 3)),
+            "XFR" => return self.transfer(line, out).await,
+            "RNG" => return self.ring(line, out),
+            _ if verb.starts_with(|first: char| first.is_ascii_digit()) => {
+                if is_ours(word(line, 1)) {
+                    self.answer_to_us(line, Err(verb.to_owned()));
+                    return;
+                }
+            }
+            _ => {}
+        }
+        out.extend_from_slice(line);
+    }
+}
+
+impl FromServer {
+    fn account(&self) -> Option<Arc<Account>> {
+        super::lock(&self.signed_in).clone()
+    }
+
+    fn sign_in(&self, handle: &str) {
+        if handle.is_empty() || self.account().is_some() {
+            return;
+        }
+        let address = written(self.own.ip(), self.shared.listening.port());
+        let account = Account::open(
+            &self.shared,
+            handle,
+            self.version,
+            address,
+            self.ways.clone(),
+        );
+        *super::lock(&self.signed_in) = Some(account);
+    }
+
+    fn answer_to_us(&self, line: &[u8], answer: Result<(String, String), String>) {
+        if let Some(account) = self.account() {
+            account.transferred(word(line, 1), answer);
+        }
+    }
+
+    fn remember(&self, cookie: String, session: Option<String>, address: String) {
+        let ticket = Ticket::Server {
+            address,
+            account: self.account(),
+        };
+        let now = self.shared.clock.now();
+        let key = Key { cookie, session };
+        self.shared.tickets().insert(key, ticket, now);
+    }
+
+    async fn transfer(&self, line: &[u8], out: &mut Vec<u8>) {
+        let here = |port| written(self.own.ip(), port);
+        match rewrite::read_xfr(line) {
+            Some(Transfer::Switchboard { address, cookie }) if is_ours(word(line, 1)) => {
+                self.answer_to_us(line, Ok((address, cookie)));
+            }
+            _ if is_ours(word(line, 1)) => {
+                self.answer_to_us(line, Err("XFR".to_owned()));
+            }
+            Some(Transfer::Switchboard { address, cookie }) => {
+                self.remember(cookie, None, address);
+                let to = here(self.shared.listening.port());
+                out.extend_from_slice(&rewrite::write_xfr(line, &to, &to));
+            }
+            Some(Transfer::Notification { address }) => {
+                match self.shared.port_for(&address).await {
+                    Ok(port) => {
+                        let current = here(self.own.port());
+                        out.extend_from_slice(&rewrite::write_xfr(line, &here(port), &current));
+                    }
+                    Err(error) => {
+                        tracing::warn!(address, %error, "proxy: no port for a redirect; the client goes there without us");
+                        out.extend_from_slice(line);
+                    }
+                }
+            }
+            Some(Transfer::SameServer) | None => out.extend_from_slice(line),
+        }
+    }
+
+    fn ring(&self, line: &[u8], out: &mut Vec<u8>) {
+        let Some(ring) = rewrite::read_rng(line) else {
+            out.extend_from_slice(line);
+            return;
+        };
+        self.remember(ring.cookie, Some(ring.session), ring.address);
+        let to = written(self.own.ip(), self.shared.listening.port());
+        out.extend_from_slice(&rewrite::write_rng(line, &to));
+    }
+}

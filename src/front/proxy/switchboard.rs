@@ -1,0 +1,360 @@
+//! A switchboard connection: who is in it, what is taken out of it, and what we put in
+//! (PROTOCOL.md 1.1, 12.3, 12.5).
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
+    lock,
+    pump::{self, Handler, Injection, Lane},
+};
+use crate::{
+    dispatcher::{Delivery, Verdict},
+    invitation::is_invitation,
+    msnp::{
+        frame::{Item, Side, word},
+        roster::{Change, Roster, bare},
+        text,
+    },
+};
+
+/// Messages of ours whose failure can still be told.
+const MAX_PENDING: usize = 256;
+
+/// What is at the two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The client and the server.
+    Through,
+    /// A room of ours ([`super::room`]) and the server.
+    Own,
+    /// The client and a room of ours.
+    Lent,
+}
+
+/// What others may know and do about a switchboard.
+pub(super) struct Board {
+    pub(super) kind: Kind,
+    account: Arc<Account>,
+    inside: Mutex<Inside>,
+    ways: Ways<mpsc::Sender<Injection>>,
+}
+
+struct Inside {
+    roster: Roster,
+    /// The client has been let in.
+    ready: bool,
+    closed: bool,
+    /// Transaction ids of ours and what they brought, latest last.
+    pending: VecDeque<(u32, Delivery)>,
+    next: u32,
+}
+
+impl Board {
+    /// A switchboard whose lanes do not run yet.
+    pub(super) fn new(
+        kind: Kind,
+        account: &Arc<Account>,
+    ) -> (Arc<Self>, Ways<mpsc::Receiver<Injection>>) {
+        let (to_server, up_queue) = pump::injections();
+        let (to_client, down_queue) = pump::injections();
+        let board = Arc::new(Self {
+            kind,
+            account: Arc::clone(account),
+            inside: Mutex::new(Inside {
+                roster: Roster::new(account.handle()),
+                ready: false,
+                closed: false,
+                pending: VecDeque::new(),
+                next: FIRST_OF_OURS,
+            }),
+            ways: Ways {
+                to_server,
+                to_client,
+            },
+        });
+        let queues = Ways {
+            to_server: up_queue,
+            to_client: down_queue,
+        };
+        (board, queues)
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        lock(&self.inside)
+    }
+
+    /// Whether `peer` and nobody else is there, and may be spoken to.
+    pub(super) fn is_with(&self, peer: &str) -> bool {
+        self.only()
+            .is_some_and(|only| only.eq_ignore_ascii_case(peer))
+    }
+
+    fn only(&self) -> Option<String> {
+        let inside = self.inside();
+        let open = inside.ready && !inside.closed;
+        inside.roster.only().filter(|_| open).map(str::to_owned)
+    }
+
+    /// Whether `peer` can be reached here, perhaps among others.
+    pub(super) fn reaches(&self, peer: &str) -> bool {
+        let inside = self.inside();
+        self.kind != Kind::Lent && !inside.closed && inside.roster.contains(peer)
+    }
+
+    /// Display name as on the wire, if known here.
+    pub(super) fn nick(&self, peer: &str) -> Option<String> {
+        self.inside().roster.nick(peer).map(str::to_owned)
+    }
+
+    /// Puts an invitation message in. Gives it back when it cannot.
+    pub(super) fn deliver(&self, outgoing: Outgoing) -> Result<(), Outgoing> {
+        let mut inside = self.inside();
+        if inside.closed {
+            return Err(outgoing);
+        }
+        let trid = inside.next;
+        let mut bytes = format!("MSG {trid} N {}\r\n", outgoing.payload.len()).into_bytes();
+        bytes.extend_from_slice(&outgoing.payload);
+        let delivery = outgoing.delivery;
+        let injection = Injection {
+            bytes,
+            outgoing: Some(outgoing),
+        };
+        match self.ways.to_server.try_send(injection) {
+            Ok(()) => {
+                inside.next += 1;
+                if inside.pending.len() >= MAX_PENDING {
+                    inside.pending.pop_front();
+                }
+                inside.pending.push_back((trid, delivery));
+                Ok(())
+            }
+            Err(error) => match error.into_inner().outgoing {
+                Some(outgoing) => Err(outgoing),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Shows the client a chat message of `peer`'s. `false` when it cannot.
+    pub(super) fn show(&self, peer: &str, payload: &[u8]) -> bool {
+        let nick = self.nick(peer).unwrap_or_else(|| peer.to_owned());
+        let mut bytes = format!("MSG {peer} {nick} {}\r\n", payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        self.to_client(bytes)
+    }
+
+    fn to_client(&self, bytes: Vec<u8>) -> bool {
+        let sent = self.ways.to_client.try_send(Injection::plain(bytes));
+        sent.inspect_err(|error| tracing::debug!(%error, "proxy: the client takes nothing"))
+            .is_ok()
+    }
+
+    /// Takes a line of the server. `true`: it answers something of ours.
+    fn line(&self, line: &[u8]) -> bool {
+        let verb = word(line, 0);
+        let failed = verb == "NAK" || verb.starts_with(|first: char| first.is_ascii_digit());
+        if (failed || verb == "ACK") && is_ours(word(line, 1)) {
+            let delivery = self.settle(word(line, 1));
+            if let Some(delivery) = delivery.filter(|_| failed) {
+                self.account.undelivered(delivery);
+            }
+            return true;
+        }
+        let change = {
+            let mut inside = self.inside();
+            if matches!(verb, "USR" | "ANS") && word(line, 2) == "OK" {
+                inside.ready = true;
+            }
+            inside.roster.line(line)
+        };
+        match change {
+            Change::None => {}
+            Change::Joined(peer) => {
+                if let Some(nick) = self.nick(&peer) {
+                    self.account.called(&peer, nick);
+                }
+            }
+            Change::Left(peer) => self.left(&peer),
+        }
+        false
+    }
+
+    fn settle(&self, trid: &str) -> Option<Delivery> {
+        let trid: u32 = trid.parse().ok()?;
+        let mut inside = self.inside();
+        let at = inside
+            .pending
+            .iter()
+            .position(|(known, _)| *known == trid)?;
+        inside.pending.remove(at).map(|(_, delivery)| delivery)
+    }
+
+    fn left(&self, peer: &str) {
+        if self.kind != Kind::Lent {
+            self.account.left(peer);
+        }
+    }
+
+    /// Nothing of ours goes in any more.
+    fn close(self: &Arc<Self>) {
+        let everybody = {
+            let mut inside = self.inside();
+            if inside.closed {
+                return;
+            }
+            inside.closed = true;
+            inside.roster.everybody()
+        };
+        self.account.forget(self);
+        for peer in everybody {
+            self.left(&peer);
+        }
+    }
+}
+
+/// Serves a switchboard until both sides are done. `lanes`: the client's end, the server's end, and
+/// what the client said already.
+pub(super) async fn serve<R1, W1, R2, W2>(
+    board: Arc<Board>,
+    queues: Ways<mpsc::Receiver<Injection>>,
+    lanes: ((R1, W1), (R2, W2), Vec<u8>),
+    stop: CancellationToken,
+) where
+    R1: AsyncRead + Unpin + Send,
+    W1: AsyncWrite + Unpin + Send,
+    R2: AsyncRead + Unpin + Send,
+    W2: AsyncWrite + Unpin + Send,
+{
+    let ((client_reads, client_writes), (server_reads, server_writes), first) = lanes;
+    let up = Lane {
+        reading: client_reads,
+        writing: server_writes,
+        handler: FromClient(Arc::clone(&board)),
+        from: Side::Client,
+        first,
+        injections: queues.to_server,
+    };
+    let down = Lane {
+        reading: server_reads,
+        writing: client_writes,
+        handler: FromServer(Arc::clone(&board)),
+        from: Side::Server,
+        first: Vec::new(),
+        injections: queues.to_client,
+    };
+    board.account.remember(&board);
+    let left = pump::both(up, down, stop, || board.close()).await;
+    board.account.again(left);
+}
+
+/// Serves a switchboard of nobody we know: nothing is taken out or put in.
+pub(super) async fn pass<R1, W1, R2, W2>(
+    client: (R1, W1),
+    server: (R2, W2),
+    first: Vec<u8>,
+    stop: CancellationToken,
+) where
+    R1: AsyncRead + Unpin + Send,
+    W1: AsyncWrite + Unpin + Send,
+    R2: AsyncRead + Unpin + Send,
+    W2: AsyncWrite + Unpin + Send,
+{
+    let lane = |from, first| (from, first, pump::injections().1);
+    let (from, first, injections) = lane(Side::Client, first);
+    let up = Lane {
+        reading: client.0,
+        writing: server.1,
+        handler: Nothing,
+        from,
+        first,
+        injections,
+    };
+    let (from, first, injections) = lane(Side::Server, Vec::new());
+    let down = Lane {
+        reading: server.0,
+        writing: client.1,
+        handler: Nothing,
+        from,
+        first,
+        injections,
+    };
+    pump::both(up, down, stop, || ()).await;
+}
+
+struct Nothing;
+
+impl Handler for Nothing {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(item.bytes());
+    }
+}
+
+struct FromClient(Arc<Board>);
+
+impl FromClient {
+    /// Whether a message of the client's was a command for us.
+    fn typed(&self, line: &[u8], payload: &[u8]) -> bool {
+        let board = &self.0;
+        if board.kind == Kind::Own {
+            return false;
+        }
+        let Some(text) = text::chat(payload).filter(|text| text.starts_with('/')) else {
+            return false;
+        };
+        let Some(peer) = board.only() else {
+            return false;
+        };
+        if board.account.typed(&peer, text) == Verdict::Pass {
+            return false;
+        }
+        // As if it had been delivered (PROTOCOL.md 12.5).
+        if matches!(word(line, 2), "A" | "D" | "S") {
+            board.to_client(format!("ACK {}\r\n", word(line, 1)).into_bytes());
+        }
+        true
+    }
+}
+
+impl Handler for FromClient {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        match item {
+            Item::Message { line, payload, .. } if self.typed(line, payload) => return,
+            Item::Line(line) if matches!(word(line, 0), "USR" | "ANS") => {
+                self.0.account.signs_as(word(line, 2));
+            }
+            _ => {}
+        }
+        out.extend_from_slice(item.bytes());
+    }
+}
+
+struct FromServer(Arc<Board>);
+
+impl Handler for FromServer {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        let board = &self.0;
+        let taken = match item {
+            Item::Line(line) => board.line(line),
+            Item::Message { line, payload, .. } => {
+                board.kind != Kind::Lent
+                    && is_invitation(payload)
+                    && board.account.received(bare(word(line, 1)), payload) == Verdict::Taken
+            }
+            Item::Raw(_) => false,
+        };
+        if !taken {
+            out.extend_from_slice(item.bytes());
+        }
+    }
+}
