@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::mpsc};
 
 use super::{
     Shared,
@@ -95,8 +95,6 @@ struct FromServer {
     signed_in: SignedIn,
 }
 
-use tokio::sync::mpsc;
-
 impl Handler for FromServer {
     async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
         let Item::Line(line) = item else {
@@ -112,11 +110,10 @@ impl Handler for FromServer {
             "USR" if word(line, 2) == "OK" => self.sign_in(word(line, 3)),
             "XFR" => return self.transfer(line, out).await,
             "RNG" => return self.ring(line, out),
-            _ if verb.starts_with(|first: char| first.is_ascii_digit()) => {
-                if is_ours(word(line, 1)) {
-                    self.answer_to_us(line, Err(verb.to_owned()));
-                    return;
-                }
+            _ if verb.starts_with(|first: char| first.is_ascii_digit())
+                && is_ours(word(line, 1)) =>
+            {
+                return self.answer_to_us(line, Err(verb.to_owned()));
             }
             _ => {}
         }

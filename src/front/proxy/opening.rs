@@ -71,7 +71,7 @@ async fn call(account: &Arc<Account>, peer: &str) -> Result<Upstream, OpenError>
     Ok(Upstream { board, frames })
 }
 
-/// A piece of a stream, owned.
+/// A piece of a stream.
 pub(super) enum Piece {
     Line(Vec<u8>),
     Message {
@@ -79,7 +79,8 @@ pub(super) enum Piece {
         /// Length of the line.
         line: usize,
     },
-    Raw(Vec<u8>),
+    /// Part of a long payload; of no interest.
+    Raw,
 }
 
 /// A stream cut into pieces. [`Frames::next`] may be dropped and called again.
@@ -110,7 +111,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
                     whole: whole.to_vec(),
                     line: line.len(),
                 },
-                Item::Raw(bytes) => Piece::Raw(bytes.to_vec()),
+                Item::Raw(_) => Piece::Raw,
             });
             self.taken = self.buffer.len() - input.len();
             if piece.is_some() {
