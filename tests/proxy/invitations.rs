@@ -1,0 +1,1 @@
+//! What is ours: taken out, put in, and answered for the client.
