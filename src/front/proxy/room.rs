@@ -148,6 +148,8 @@ impl Room {
             }
             let until = self.rung.as_ref().map(|(until, _)| *until);
             tokio::select! {
+                // Whatever was ordered before something happened is dealt with before it.
+                biased;
                 Some(order) = orders.recv() => self.order(order).await,
                 opened = opened(&mut self.opening) => self.opened(opened).await,
                 piece = next(self.up.as_mut().map(|up| &mut up.frames)) => {
