@@ -4,7 +4,9 @@
 
 mod bridges;
 pub mod decode;
+mod demo;
 mod doctor;
+mod proxy;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -38,12 +40,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Stand between your MSN client and its server, and take the invitations
+    Proxy(proxy::Arguments),
     /// List the known applications and the programs that would take them
     Bridges(bridges::Arguments),
     /// Explain an invitation message from a file or standard input
     Decode(decode::Arguments),
     /// Tell what is installed, what is missing and what to install
     Doctor(doctor::Arguments),
+    /// Show a voice call from the invitation to the recording, all on this machine
+    Demo(demo::Arguments),
 }
 
 const AFTER_HELP: &str = "\
@@ -109,9 +115,11 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn run(self, config: Option<&std::path::Path>) -> Result<(), Failure> {
         match self {
+            Self::Proxy(arguments) => proxy::run(arguments, load(config)?),
             Self::Bridges(arguments) => bridges::run(&arguments),
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
+            Self::Demo(arguments) => demo::run(&arguments),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Media: the gates to SIP, SDP and RTP, and what is built on them.
 
+pub mod answerer;
 pub mod sdp;
 pub mod sip;

@@ -1,6 +1,14 @@
 //! The SIP front against a synthetic RTC (APPLICATIONS.md 1.3, 1.6.6) on one side and programs
 //! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4). A program that is not
 //! installed is named and its test left out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+mod rtc;
 
 use std::{
     fs,
@@ -13,7 +21,7 @@ use std::{
 
 use msn_handoff::{
     adapter::{self, Order, Report, Task},
-    bridge::{self, AdapterKind, Bridge, Reading, Registry},
+    bridge::{self, AdapterKind, Bridge, Reading, Registry, Requires},
     config::{Call, Caller},
     endpoint::{policy::Policy, socket},
     invitation::{AddressSource, Candidate},
@@ -27,6 +35,8 @@ use tokio::{
     sync::mpsc,
 };
 
+use rtc::Rtc;
+
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 struct Given {
@@ -35,6 +45,10 @@ struct Given {
 }
 
 fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
+    start_in(role, bridge, call, std::env::temp_dir())
+}
+
+fn start_in(role: Role, bridge: Arc<Bridge>, call: Call, recordings: PathBuf) -> Given {
     let (orders, orders_in) = mpsc::unbounded_channel();
     let (reports_out, reports) = mpsc::unbounded_channel();
     let task = Task {
@@ -46,7 +60,7 @@ fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
         own_ip: HERE,
         policy: Policy::new(HERE, Vec::new()),
         call,
-        recordings: std::env::temp_dir(),
+        recordings,
         orders: orders_in,
         reports: reports_out,
     };
@@ -122,140 +136,6 @@ impl Given {
                 None => panic!("{what}: the reports ended after {seen:?}"),
             }
         }
-    }
-}
-
-/// The synthetic RTC (APPLICATIONS.md 1.6.6) on a socket of its own.
-struct Rtc {
-    sip: UdpSocket,
-    rtp: UdpSocket,
-    front: SocketAddrV4,
-    port: u16,
-    tag: String,
-    number: u32,
-}
-
-impl Rtc {
-    async fn new() -> Self {
-        let sip = socket::udp((HERE, 0).into()).await.unwrap();
-        let (rtp, _rtcp) = socket::rtp_pair(HERE).await.unwrap();
-        let port = sip.local_addr().unwrap().port();
-        Self {
-            sip,
-            rtp,
-            front: SocketAddrV4::new(HERE, 0),
-            port,
-            tag: String::new(),
-            number: 1,
-        }
-    }
-
-    async fn send(&self, method: &str, sdp: &str) {
-        let (at, port, number) = (self.front, self.port, self.number);
-        let tag = &self.tag;
-        let kind = if sdp.is_empty() {
-            ""
-        } else {
-            "Content-Type: application/sdp\r\n"
-        };
-        let text = format!(
-            "{method} sip:{at} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port}\r\n\
-             From: \"alice@example.com\" <sip:alice@example.com>;tag=0e5a1b2c-7d33-4f0a-9b0c-3c55e0d2f1aa\r\n\
-             To: <sip:{at}>{tag}\r\nCall-ID: 6F9619FF-8B86-D011-B42D@127.0.0.1\r\nCSeq: {number} {method}\r\n\
-             Contact: <sip:127.0.0.1:{port}>\r\nMax-Forwards: 70\r\nUser-Agent: Windows RTC/1.0\r\n\
-             {kind}Content-Length: {}\r\n\r\n{sdp}",
-            sdp.len()
-        );
-        self.sip.send_to(text.as_bytes(), at).await.unwrap();
-    }
-
-    fn offer(&self) -> String {
-        let port = self.rtp.local_addr().unwrap().port();
-        format!(
-            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nb=CT:1000\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 97 111 112 6 0 8 4 5 3 101\r\na=rtpmap:97 red/8000\r\n\
-             a=rtpmap:111 SIREN/16000\r\na=fmtp:111 bitrate=16000\r\na=rtpmap:112 G7221/16000\r\n\
-             a=rtpmap: 3 GSM/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
-             a=encryption:optional\r\n"
-        )
-    }
-
-    /// The next message with this status or method; others are passed over.
-    async fn expect(&self, wanted: &str) -> Message {
-        let mut buffer = vec![0; 4096];
-        let mut seen = Vec::new();
-        loop {
-            let (n, _) =
-                tokio::time::timeout(Duration::from_secs(20), self.sip.recv_from(&mut buffer))
-                    .await
-                    .unwrap_or_else(|_| panic!("waiting for {wanted}; seen {seen:?}"))
-                    .unwrap();
-            let message = sip::read(&buffer[..n]).unwrap();
-            let name = match &message {
-                Message::Request(request) => request.method.to_string(),
-                Message::Response(response) => response.status.to_string(),
-            };
-            if name == wanted {
-                return message;
-            }
-            seen.push(name);
-        }
-    }
-
-    /// Calls until answered and confirmed. Gives where the front wants sound.
-    async fn call(&mut self, front: u16) -> SocketAddrV4 {
-        self.front = SocketAddrV4::new(HERE, front);
-        self.send("INVITE", &self.offer()).await;
-        let ok = self.expect("200").await;
-        self.tag = format!(";tag={}", ok.fields().to.tag.as_ref().unwrap());
-        self.send("ACK", "").await;
-        let session = msn_handoff::media::sdp::read(&ok.fields().body).unwrap();
-        let audio = session.audio().unwrap();
-        assert!(
-            audio
-                .formats
-                .iter()
-                .all(|f| [0, 8, 101].contains(&f.payload_type))
-        );
-        SocketAddrV4::new(audio.ip.unwrap(), audio.port)
-    }
-
-    async fn hang_up(&mut self) {
-        self.number += 1;
-        self.send("BYE", "").await;
-        self.expect("200").await;
-    }
-
-    /// Sends a 440 Hz tone for some packets and gives what came back: mu-law samples.
-    async fn talk(&self, to: SocketAddrV4, packets: u16) -> Vec<u8> {
-        let mut heard = Vec::new();
-        let mut buffer = vec![0; 2048];
-        let mut pace = tokio::time::interval(Duration::from_millis(20));
-        pace.tick().await;
-        for i in 0..packets {
-            let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78];
-            packet[2..4].copy_from_slice(&i.to_be_bytes());
-            packet[4..8].copy_from_slice(&(u32::from(i) * 160).to_be_bytes());
-            for n in 0..160 {
-                let t = f64::from(u32::from(i) * 160 + n) / 8000.0;
-                let sample = (t * 440.0 * std::f64::consts::TAU).sin() * 12000.0;
-                packet.push(audio_codec_algorithms::encode_ulaw(sample as i16));
-            }
-            self.rtp.send_to(&packet, to).await.unwrap();
-            loop {
-                tokio::select! {
-                    _ = pace.tick() => break,
-                    got = self.rtp.recv_from(&mut buffer) => {
-                        let (n, from) = got.unwrap();
-                        assert_eq!(from, to.into(), "sound comes from where it goes");
-                        if buffer[1] & 0x7f == 0 {
-                            heard.extend_from_slice(&buffer[12..n]);
-                        }
-                    }
-                }
-            }
-        }
-        heard
     }
 }
 
@@ -372,8 +252,11 @@ async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
     if !installed("linphonec") {
         return;
     }
-    let voice = Registry::load(&[]).unwrap().by_id("voice").unwrap().clone();
-    let mut given = start(Role::Invitee, voice, Call::default());
+    let registry = Registry::load(&[]).unwrap();
+    let mut voice = Bridge::clone(registry.by_id("voice").unwrap());
+    // A machine for tests has no sound, and linphone answers without.
+    voice.handoffs[0].requires = Requires::default();
+    let mut given = start(Role::Invitee, Arc::new(voice), Call::default());
     let front = given.prepared().await;
     let mut rtc = Rtc::new().await;
     given.connected(rtc.port);
@@ -680,4 +563,161 @@ async fn when_nothing_here_can_take_it_people_are_told_what_is_missing() {
         says(&seen, "no-such-softphone is not installed"),
         "{seen:?}"
     );
+}
+
+const BUILT_IN: &str = "[[handoff]]\nname = \"ours\"\nadapter = \"sip\"\nbuiltin = true\n";
+
+/// The recordings of a folder.
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_no_softphone_at_all_the_call_is_answered_played_to_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = Call {
+        play: Some(tone(dir.path(), 880.0)),
+        ..Call::default()
+    };
+    let folder = dir.path().join("recordings");
+    let bridge = bridge(dir.path(), BUILT_IN);
+    let mut given = start_in(Role::Invitee, bridge, call, folder.clone());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    given.connected(rtc.port);
+    let sound = rtc.call(front).await;
+    given
+        .until("running", |r| matches!(r, Report::Running))
+        .await;
+    let heard = decoded(&rtc.talk(sound, 100).await);
+    assert!(level(&heard, 8000, 880.0) > 0.3, "{} samples", heard.len());
+    // RTC ends a call without reports.
+    let mut report = [0; 500];
+    let (n, _) = within("RTCP", rtc.rtcp.recv_from(&mut report))
+        .await
+        .unwrap();
+    assert_eq!((report[0] >> 6, report[1]), (2, 200), "{n} bytes");
+    rtc.hang_up().await;
+    // Had our answer been lost, the BYE would come again.
+    rtc.send("BYE", "").await;
+    rtc.expect("200").await;
+    let seen = given.until("the end", finished).await;
+    let made = recordings(&folder);
+    assert_eq!(made.len(), 1);
+    assert!(says(&seen, &made[0].display().to_string()), "{seen:?}");
+    let (other, rate) = recorded(&made[0]);
+    assert!(other.len() > 12_000, "{} samples", other.len());
+    assert!(level(&other, rate, 440.0) > 0.3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_us_find_each_other_whoever_calls() {
+    for caller in [Caller::Auto, Caller::Inviter, Caller::Invitee] {
+        let dir = tempfile::tempdir().unwrap();
+        let call = Call {
+            caller,
+            wait: 0.1,
+            play: Some(tone(dir.path(), 880.0)),
+            ..Call::default()
+        };
+        let folders = [dir.path().join("a"), dir.path().join("b")];
+        let bridge = bridge(dir.path(), BUILT_IN);
+        let mut a = start_in(
+            Role::Inviter,
+            bridge.clone(),
+            call.clone(),
+            folders[0].clone(),
+        );
+        let mut b = start_in(Role::Invitee, bridge, call, folders[1].clone());
+        let (at_a, at_b) = (a.prepared().await, b.prepared().await);
+        a.connected(at_b);
+        b.connected(at_a);
+        a.until("running", |r| matches!(r, Report::Running)).await;
+        b.until("running", |r| matches!(r, Report::Running)).await;
+        // Long enough for two windows of the tone.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        a.orders.send(Order::End).unwrap();
+        let seen = a.until("the end", finished).await;
+        assert!(says(&seen, "ended here"), "{seen:?}");
+        let seen = b.until("the end", finished).await;
+        assert!(says(&seen, "the peer hung up"), "{seen:?}");
+        for folder in &folders {
+            let made = recordings(folder);
+            assert_eq!(made.len(), 1, "{caller:?}");
+            let (other, rate) = recorded(&made[0]);
+            assert!(level(&other, rate, 880.0) > 0.3, "{caller:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_rtc_goes_to_a_player() {
+    if !installed("ffmpeg") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("film.mkv");
+    let player = format!(
+        "{BUILT_IN}[[handoff]]\nname = \"ffmpeg\"\nadapter = \"sip\"\nmedium = \"video\"\n\
+         run = [\"ffmpeg\", \"-nostdin\", \"-loglevel\", \"error\", \"-protocol_whitelist\", \"file,udp,rtp\", \"-analyzeduration\", \"500000\", \
+         \"-i\", \"{{sdp}}\", \"-c\", \"copy\", \"-t\", \"2\", \"{}\"]\n",
+        film.display()
+    );
+    let bridge = bridge(dir.path(), &player);
+    let folder = dir.path().join("recordings");
+    let mut given = start_in(Role::Invitee, bridge, Call::default(), folder);
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    rtc.video = true;
+    given.connected(rtc.port);
+    rtc.call(front).await;
+    let video = rtc.video_at.unwrap();
+    let plan = Plan {
+        name: "ffmpeg".to_owned(),
+        program: which::which("ffmpeg").unwrap(),
+        args: [
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=176x144:rate=15",
+            "-t",
+            "20",
+            "-c:v",
+            "h263",
+            "-ps",
+            "600",
+            "-g",
+            "15",
+            "-f",
+            "rtp",
+            "-payload_type",
+            "34",
+            "-rtpflags",
+            "rfc2190",
+            &format!("rtp://{video}?pkt_size=1200"),
+        ]
+        .map(Into::into)
+        .to_vec(),
+        env: vec![],
+        dir: None,
+        ready: Ready::Started,
+        ready_within: Duration::from_secs(1),
+        stop: Stop::default(),
+    };
+    let mut camera = launch::start(&plan).unwrap();
+    // The player has its two seconds and leaves by itself.
+    let left = |report: &Report| matches!(report, Report::ProgramEnded { .. });
+    let seen = given.until("the film", left).await;
+    assert!(says(&seen, "ffmpeg shows the picture"), "{seen:?}");
+    camera.stop().await;
+    rtc.hang_up().await;
+    given.until("the end", finished).await;
+    let size = fs::metadata(&film).map_or(0, |m| m.len());
+    assert!(size > 20_000, "{size} bytes");
 }

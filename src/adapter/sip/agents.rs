@@ -34,7 +34,7 @@ const RUNNING_WITHIN: Duration = Duration::from_secs(2);
 pub(super) enum Contender {
     /// A program to start.
     Program {
-        plan: Plan,
+        plan: Box<Plan>,
         /// The files it was given; removed when it is gone.
         files: Option<PrivateDir>,
         user: Option<Token>,
@@ -160,7 +160,7 @@ async fn contender(handoff: &Handoff, values: &Values) -> Result<Contender, Stri
                 plan.ready = Ready::Udp(at.into());
             }
             Contender::Program {
-                plan,
+                plan: Box::new(plan),
                 files: Some(files),
                 user,
                 at,
@@ -251,7 +251,7 @@ impl Runner {
                     user,
                     at,
                 } => {
-                    run_program(plan, user, at, stopped, &tell).await;
+                    run_program(&plan, user, at, stopped, &tell).await;
                     drop(files);
                 }
             }
@@ -278,14 +278,14 @@ impl Drop for Runner {
 }
 
 async fn run_program(
-    plan: Plan,
+    plan: &Plan,
     user: Option<Token>,
     at: SocketAddrV4,
     mut stopped: oneshot::Receiver<()>,
     tell: &(impl Fn(Event) + Sync),
 ) {
     let within = plan.ready_within;
-    let mut program = match launch::start(&plan) {
+    let mut program = match launch::start(plan) {
         Ok(program) => program,
         Err(error) => return tell(Event::Failed(error.to_string())),
     };

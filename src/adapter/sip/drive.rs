@@ -29,6 +29,7 @@ use crate::{
 
 use super::{
     agents::{Contender, Contenders, Event, Runner, player_plan, question},
+    builtin::{BuiltIn, announcement},
     front::{Agent, Front, Hop, Input, Media, Output, Setup},
     sound::Sound,
 };
@@ -46,6 +47,9 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 const WAIT: Duration = Duration::from_secs(3);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
+/// How long, after the end, a BYE that is repeated because our answer was lost is answered again:
+/// a little more than T1 (RFC 3261 section 17.1.1.1).
+const LINGER: Duration = Duration::from_millis(700);
 /// How long, after the end, a BYE may wait for its answer.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -162,6 +166,12 @@ struct Asking {
     number: u32,
 }
 
+/// Both ends of what agents and players tell, each with the number of its attempt.
+type AgentEvents = (
+    mpsc::UnboundedSender<(usize, Event)>,
+    mpsc::UnboundedReceiver<(usize, Event)>,
+);
+
 struct Driver {
     task: Task,
     clock: Clock,
@@ -177,10 +187,7 @@ struct Driver {
     next_stream: u64,
     stream_events: (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>),
     tasks: JoinSet<()>,
-    agent_events: (
-        mpsc::UnboundedSender<(usize, Event)>,
-        mpsc::UnboundedReceiver<(usize, Event)>,
-    ),
+    agent_events: AgentEvents,
     runner: Option<Runner>,
     attempt: usize,
     /// The program for the picture, and the one that runs.
@@ -201,12 +208,10 @@ impl Driver {
         let mut hosts = Vec::new();
         let mut targets = Vec::new();
         let mut refused = None;
+        let policy = task.policy.clone().with_own(listening.at.into());
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
-            match task
-                .policy
-                .check(candidate.ip, candidate.port.unwrap_or(5060))
-            {
+            match policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
                 Ok(allowed) => {
                     if !hosts.contains(&candidate.ip) {
                         hosts.push(candidate.ip);
@@ -246,10 +251,11 @@ impl Driver {
             values.clone(),
         );
         let player = contenders.player();
+        let built_in = built_in(&task);
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip, player.is_some()).await?;
+            let sound = Sound::bind(task.own_ip, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -348,7 +354,7 @@ impl Driver {
                 got = self.inside.recv_from(&mut agent) => {
                     if let Ok((n, SocketAddr::V4(from))) = got {
                         let bytes = agent.get(..n).unwrap_or_default().to_vec();
-                        self.from_agent(&bytes, from).await;
+                        self.agent_says(&bytes, from).await;
                     }
                 }
                 Some(event) = self.stream_events.1.recv() => self.stream_event(event).await,
@@ -369,20 +375,36 @@ impl Driver {
         {
             runner.stop().await;
         }
+        let recording = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
             if let Event::Ended { name, how } = event {
                 self.report(Report::ProgramEnded { program: name, how });
             }
         }
         if let Some((why, _)) = self.finished.take() {
-            self.report(Report::Finished(why));
+            let text = match recording {
+                Some(path) => format!("{why}; recorded in {}", path.display()),
+                None => why,
+            };
+            self.report(Report::Finished(text));
         }
     }
 
     fn is_over(&self) -> bool {
         self.finished
             .as_ref()
-            .is_some_and(|(_, until)| self.front.is_done() || self.clock.now() >= *until)
+            .is_some_and(|(_, at)| self.clock.now() >= at.saturating_add(self.farewell()))
+    }
+
+    /// How long the sockets stay open after the end.
+    fn farewell(&self) -> Duration {
+        if !self.front.is_done() {
+            FAREWELL
+        } else if self.front.was_ended_there() {
+            LINGER
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn next_timeout(&self) -> Option<Now> {
@@ -390,7 +412,10 @@ impl Driver {
             .asking
             .as_ref()
             .map(|asking| asking.next.min(asking.until));
-        let over = self.finished.as_ref().map(|(_, until)| *until);
+        let over = self
+            .finished
+            .as_ref()
+            .map(|(_, at)| at.saturating_add(self.farewell()));
         [self.front.next_timeout(), asking, over]
             .into_iter()
             .flatten()
@@ -465,8 +490,8 @@ impl Driver {
             }
             Output::Finished(why) => {
                 info!(invitation = self.task.invitation.0, why, "call over");
-                let until = self.clock.now().saturating_add(FAREWELL);
-                self.finished.get_or_insert((why, until));
+                let now = self.clock.now();
+                self.finished.get_or_insert((why, now));
             }
         }
     }
@@ -504,7 +529,7 @@ impl Driver {
             Ok((plan, files)) => {
                 let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
                 let contender = Contender::Program {
-                    plan,
+                    plan: Box::new(plan),
                     files: Some(files),
                     user: None,
                     at,
@@ -637,7 +662,7 @@ impl Driver {
 
     // ---- the agent's side ------------------------------------------------------------------
 
-    async fn from_agent(&mut self, bytes: &[u8], from: SocketAddrV4) {
+    async fn agent_says(&mut self, bytes: &[u8], from: SocketAddrV4) {
         let message = match sip::read(bytes) {
             Ok(message) => message,
             Err(sip::Error::Refused(refusal)) => {
@@ -747,6 +772,26 @@ async fn pause_for(pause: Option<Duration>) {
     match pause {
         Some(pause) => tokio::time::sleep(pause).await,
         None => std::future::pending().await,
+    }
+}
+
+/// What the built-in agent would play and where it would record. The file's name is ours alone:
+/// nothing of the peer's is in it (ANCHORS.md E.3 row 11).
+fn built_in(task: &Task) -> BuiltIn {
+    let seed = seed();
+    let [a, b, c, d, e, f, g, h, i, j, name @ ..] = seed;
+    let hex: String = name.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let play = match &task.call.play {
+        Some(path) => announcement(path).unwrap_or_else(|error| {
+            warn!(path = %path.display(), %error, "cannot be played");
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    BuiltIn {
+        play,
+        recording: task.recordings.join(format!("call-{hex}.wav")),
+        seed: [a, b, c, d, e, f, g, h, i, j],
     }
 }
 

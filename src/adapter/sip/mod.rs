@@ -5,11 +5,13 @@
 //! front takes the peer's call on the announced address, the agent lives on loopback, and calls,
 //! descriptions and media are handed across.
 //!
-//! * [`front`] is all of the signalling, without socket or clock.
-//! * [`drive`] gives it sockets, time and programs.
-//! * [`agents`] finds who takes the call here; [`sound`] carries the media.
+//! * `front` is all of the signalling, without socket or clock.
+//! * `drive` gives it sockets, time and programs.
+//! * `agents` finds who takes the call here; `sound` carries the media, `builtin` is the
+//!   agent of last resort.
 
 mod agents;
+mod builtin;
 mod drive;
 mod front;
 mod sound;

@@ -7,17 +7,22 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 
 use crate::endpoint::socket;
 
-use super::front::Media;
+use super::{builtin::BuiltIn, front::Media};
 
 /// Largest packet carried; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
-const MAX_PACKET: usize = 2048;
+pub(super) const MAX_PACKET: usize = 2048;
+
+/// How long the lines may take to end; they do at once.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An RTP socket and its RTCP neighbour.
 type Pair = [Arc<UdpSocket>; 2];
@@ -28,7 +33,8 @@ pub(super) struct Sound {
     agent: Pair,
     video: Option<Pair>,
     plan: watch::Sender<Option<Media>>,
-    lines: JoinSet<()>,
+    lines: JoinSet<Option<PathBuf>>,
+    built_in: Option<BuiltIn>,
 }
 
 async fn pair(ip: Ipv4Addr) -> io::Result<Pair> {
@@ -43,13 +49,14 @@ fn port(pair: &Pair) -> u16 {
 
 impl Sound {
     /// Binds the peer's side at `own` and the agent's on loopback.
-    pub(super) async fn bind(own: Ipv4Addr, video: bool) -> io::Result<Self> {
+    pub(super) async fn bind(own: Ipv4Addr, video: bool, built_in: BuiltIn) -> io::Result<Self> {
         Ok(Self {
             peer: pair(own).await?,
             agent: pair(Ipv4Addr::LOCALHOST).await?,
             video: if video { Some(pair(own).await?) } else { None },
             plan: watch::Sender::new(None),
             lines: JoinSet::new(),
+            built_in: Some(built_in),
         })
     }
 
@@ -70,9 +77,17 @@ impl Sound {
 
     /// Media flows so from now on; says whether none did before.
     pub(super) fn flow(&mut self, media: Media) -> bool {
+        let alone = media.agent.is_none();
         let first = self.plan.send_replace(Some(media)).is_none();
         if !first {
             return false;
+        }
+        if alone {
+            if let Some(built_in) = self.built_in.take() {
+                let plan = self.plan.subscribe();
+                self.lines.spawn(built_in.serve(self.peer.clone(), plan));
+            }
+            return true;
         }
         for (rtcp, (peer, agent)) in [false, true]
             .into_iter()
@@ -83,6 +98,19 @@ impl Sound {
                 .spawn(carry(peer, agent, self.plan.subscribe(), rtcp));
         }
         true
+    }
+
+    /// Ends it. Gives the recording of the built-in agent, if it made one.
+    pub(super) async fn end(&mut self) -> Option<PathBuf> {
+        self.plan.send_replace(None);
+        let all = async {
+            let mut made = None;
+            while let Some(line) = self.lines.join_next().await {
+                made = line.ok().flatten().or(made);
+            }
+            made
+        };
+        tokio::time::timeout(FAREWELL, all).await.ok().flatten()
     }
 
     /// The peer's picture goes to the player at `to`.
@@ -102,14 +130,14 @@ impl Sound {
 }
 
 /// The peer's end of a line: who is heard, and where to answer.
-struct Lock {
+pub(super) struct Lock {
     host: Ipv4Addr,
     said: SocketAddrV4,
     learned: Option<SocketAddr>,
 }
 
 impl Lock {
-    fn new(said: SocketAddrV4) -> Self {
+    pub(super) fn new(said: SocketAddrV4) -> Self {
         Self {
             host: *said.ip(),
             said,
@@ -118,13 +146,13 @@ impl Lock {
     }
 
     /// New signalling: the port may be learned again.
-    fn turn(&mut self, said: SocketAddrV4) {
+    pub(super) fn turn(&mut self, said: SocketAddrV4) {
         if said != self.said {
             *self = Self::new(said);
         }
     }
 
-    fn admits(&mut self, from: SocketAddr) -> bool {
+    pub(super) fn admits(&mut self, from: SocketAddr) -> bool {
         if let Some(learned) = self.learned {
             return learned == from;
         }
@@ -135,7 +163,7 @@ impl Lock {
         ours
     }
 
-    fn there(&self) -> SocketAddr {
+    pub(super) fn there(&self) -> SocketAddr {
         self.learned.unwrap_or(self.said.into())
     }
 }
@@ -154,23 +182,18 @@ async fn carry(
     agent: Arc<UdpSocket>,
     mut plan: watch::Receiver<Option<Media>>,
     rtcp: bool,
-) {
+) -> Option<PathBuf> {
     let mut from_peer = [0_u8; MAX_PACKET];
     let mut from_agent = [0_u8; MAX_PACKET];
-    let Some((said, mut to_agent)) = current(&mut plan, rtcp) else {
-        return;
-    };
+    let (said, mut to_agent) = current(&mut plan, rtcp)?;
     let mut lock = Lock::new(said);
     loop {
         tokio::select! {
             changed = plan.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                if let Some((said, agent)) = current(&mut plan, rtcp) {
-                    lock.turn(said);
-                    to_agent = agent;
-                }
+                changed.ok()?;
+                let (said, agent) = current(&mut plan, rtcp)?;
+                lock.turn(said);
+                to_agent = agent;
             }
             // An error is an ICMP answer to an earlier packet: the next one may arrive.
             got = peer.recv_from(&mut from_peer) => {
@@ -206,12 +229,20 @@ fn current(
 async fn picture(
     from: Arc<UdpSocket>,
     out: Arc<UdpSocket>,
-    plan: watch::Receiver<Option<Media>>,
+    mut plan: watch::Receiver<Option<Media>>,
     to: SocketAddrV4,
-) {
+) -> Option<PathBuf> {
     let mut buffer = [0_u8; MAX_PACKET];
     loop {
-        let Ok((n, source)) = from.recv_from(&mut buffer).await else {
+        let got = tokio::select! {
+            changed = plan.changed() => {
+                changed.ok()?;
+                plan.borrow_and_update().as_ref()?;
+                continue;
+            }
+            got = from.recv_from(&mut buffer) => got,
+        };
+        let Ok((n, source)) = got else {
             continue;
         };
         let host = plan.borrow().as_ref().map(|media| *media.peer.0.ip());

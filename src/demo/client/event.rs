@@ -42,7 +42,7 @@ pub enum ClientEvent {
         /// MIME header and body.
         payload: Vec<u8>,
     },
-    /// A message given to [`Carrier::send`] did not arrive.
+    /// A message given to [`Carrier::send`](crate::dispatcher::Carrier::send) did not arrive.
     Undelivered {
         /// Whom it was for.
         peer: String,
@@ -54,7 +54,7 @@ pub enum ClientEvent {
         /// Who.
         peer: String,
     },
-    /// A line given to [`Carrier::show`].
+    /// A line given to [`Carrier::show`](crate::dispatcher::Carrier::show).
     Shown {
         /// In whose window.
         peer: String,

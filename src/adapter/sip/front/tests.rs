@@ -50,7 +50,7 @@ fn act(front: &mut Front, input: Input<'_>, at: u64) -> Vec<Output> {
     out
 }
 
-fn from_peer(front: &mut Front, bytes: &[u8], at: u64) -> Vec<Output> {
+fn peer_says(front: &mut Front, bytes: &[u8], at: u64) -> Vec<Output> {
     let message = read(bytes).unwrap();
     let input = Input::Peer {
         message: &message,
@@ -60,7 +60,7 @@ fn from_peer(front: &mut Front, bytes: &[u8], at: u64) -> Vec<Output> {
     act(front, input, at)
 }
 
-fn from_agent(front: &mut Front, bytes: &[u8], at: u64) -> Vec<Output> {
+fn agent_says(front: &mut Front, bytes: &[u8], at: u64) -> Vec<Output> {
     let message = read(bytes).unwrap();
     let input = Input::Agent {
         message: &message,
@@ -180,7 +180,7 @@ fn to_tag(bytes: &[u8]) -> String {
 /// RTC calls, the softphone takes it. Gives the tag RTC's requests must carry, and our INVITE.
 fn on_the_line(front: &mut Front) -> (String, Vec<u8>) {
     act(front, Input::AgentReady(phone()), 0);
-    let out = from_peer(front, &rtc("INVITE", 1, "", OFFER), 100);
+    let out = peer_says(front, &rtc("INVITE", 1, "", OFFER), 100);
     assert_eq!(
         told(&out),
         [
@@ -191,7 +191,7 @@ fn on_the_line(front: &mut Front) -> (String, Vec<u8>) {
         ]
     );
     let invite = bytes_to_agent(&out)[0].clone();
-    let out = from_agent(
+    let out = agent_says(
         front,
         &reply(&invite, 200, &answer_of("127.0.0.1", 7078, "8 101")),
         200,
@@ -220,7 +220,7 @@ fn on_the_line(front: &mut Front) -> (String, Vec<u8>) {
         "what the softphone takes, as RTC numbers it"
     );
     let tag = to_tag(&ok);
-    assert!(from_peer(front, &rtc("ACK", 1, &tag, ""), 300).is_empty());
+    assert!(peer_says(front, &rtc("ACK", 1, &tag, ""), 300).is_empty());
     (tag, invite)
 }
 
@@ -233,7 +233,7 @@ fn rtc_calls_and_the_softphone_sees_nothing_of_its_dialect() {
     for theirs in ["10.0.0.5", "alice", "Windows", "111", "rtcp:", "6F9619FF"] {
         assert!(!text.contains(theirs), "{theirs} in {text}");
     }
-    let out = from_peer(&mut front, &rtc("BYE", 2, &tag, ""), 65_200);
+    let out = peer_says(&mut front, &rtc("BYE", 2, &tag, ""), 65_200);
     assert_eq!(
         told(&out),
         [
@@ -244,7 +244,7 @@ fn rtc_calls_and_the_softphone_sees_nothing_of_its_dialect() {
     );
     assert!(!front.is_done());
     let bye = bytes_to_agent(&out)[0].clone();
-    from_agent(&mut front, &reply(&bye, 200, ""), 65_210);
+    agent_says(&mut front, &reply(&bye, 200, ""), 65_210);
     assert!(front.is_done());
 }
 
@@ -260,7 +260,7 @@ fn the_softphone_hangs_up_and_the_peer_is_told() {
         ours.fields().from.value,
         ours.fields().call_id
     );
-    let out = from_agent(&mut front, bye.as_bytes(), 5000);
+    let out = agent_says(&mut front, bye.as_bytes(), 5000);
     assert_eq!(
         told(&out),
         [
@@ -275,9 +275,9 @@ fn the_softphone_hangs_up_and_the_peer_is_told() {
 fn a_softphone_that_refuses_is_followed_by_the_next_and_the_built_in_one_needs_no_call() {
     let mut front = front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(phone()), 0);
-    let out = from_peer(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
+    let out = peer_says(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
     let invite = bytes_to_agent(&out)[0].clone();
-    let out = from_agent(&mut front, &reply(&invite, 486, ""), 200);
+    let out = agent_says(&mut front, &reply(&invite, 486, ""), 200);
     assert_eq!(
         told(&out),
         [
@@ -302,7 +302,7 @@ fn a_softphone_that_refuses_is_followed_by_the_next_and_the_built_in_one_needs_n
 fn a_silent_softphone_is_given_up_and_none_left_ends_the_call() {
     let mut front = front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(phone()), 0);
-    from_peer(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
+    peer_says(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
     let mut seen = Vec::new();
     while !seen.contains(&"next agent".to_owned()) {
         let at = front.next_timeout().unwrap();
@@ -330,7 +330,7 @@ fn a_silent_softphone_is_given_up_and_none_left_ends_the_call() {
 #[test]
 fn the_call_waits_for_an_agent_that_is_still_starting() {
     let mut front = front(setup(Role::Invitee, 0));
-    let out = from_peer(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
+    let out = peer_says(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
     assert_eq!(
         told(&out),
         [
@@ -341,7 +341,7 @@ fn the_call_waits_for_an_agent_that_is_still_starting() {
     );
     let out = act(&mut front, Input::AgentReady(phone()), 2000);
     assert_eq!(told(&out), ["agent: INVITE sip:bridge@127.0.0.1:5062"]);
-    let out = from_peer(&mut front, &rtc("CANCEL", 1, "", ""), 2100);
+    let out = peer_says(&mut front, &rtc("CANCEL", 1, "", ""), 2100);
     assert_eq!(
         told(&out)[..2],
         ["peer: 200 OK", "peer: 487 Request Terminated"]
@@ -366,7 +366,7 @@ fn encryption_and_offers_without_a_codec_are_refused() {
         ("rubbish".to_owned(), "peer: 488 Not Acceptable Here"),
     ] {
         let mut front = front(setup(Role::Invitee, 0));
-        let out = from_peer(&mut front, &rtc("INVITE", 1, "", &offer), 100);
+        let out = peer_says(&mut front, &rtc("INVITE", 1, "", &offer), 100);
         assert!(told(&out).contains(&line.to_owned()), "{:?}", told(&out));
         assert!(front.is_finished());
     }
@@ -377,7 +377,7 @@ fn a_description_cannot_point_the_media_at_a_third_machine() {
     let mut front = front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);
     let offer = OFFER.replace("10.0.0.5", "192.0.2.66");
-    let out = from_peer(&mut front, &rtc("INVITE", 1, "", &offer), 100);
+    let out = peer_says(&mut front, &rtc("INVITE", 1, "", &offer), 100);
     assert_eq!(media(&out).unwrap().peer.0.to_string(), "10.0.0.5:33792");
 }
 
@@ -391,7 +391,7 @@ fn video_added_in_mid_call_is_answered_and_audio_stays() {
     let mut front = front(setup);
     let (tag, _) = on_the_line(&mut front);
     let with_video = format!("{OFFER}m=video 33900 RTP/AVP 34 31\r\n");
-    let out = from_peer(&mut front, &rtc("INVITE", 2, &tag, &with_video), 1000);
+    let out = peer_says(&mut front, &rtc("INVITE", 2, &tag, &with_video), 1000);
     assert_eq!(told(&out), ["peer: 100 Trying", "peer: 200 OK", "media"]);
     let seen = media(&out).unwrap();
     assert_eq!(seen.video[0].payload_type, 34);
@@ -405,13 +405,13 @@ fn video_added_in_mid_call_is_answered_and_audio_stays() {
         line.split(' ').nth(2).unwrap().to_owned()
     };
     assert_eq!(version(&text), "2");
-    from_peer(&mut front, &rtc("ACK", 2, &tag, ""), 1010);
+    peer_says(&mut front, &rtc("ACK", 2, &tag, ""), 1010);
     // The same again changes nothing, so the version stays.
-    let out = from_peer(&mut front, &rtc("INVITE", 3, &tag, &with_video), 2000);
+    let out = peer_says(&mut front, &rtc("INVITE", 3, &tag, &with_video), 2000);
     let body = read(&bytes_to_peer(&out)[1]).unwrap().fields().body.clone();
     assert_eq!(version(&String::from_utf8(body).unwrap()), "2");
-    from_peer(&mut front, &rtc("ACK", 3, &tag, ""), 2010);
-    let out = from_peer(
+    peer_says(&mut front, &rtc("ACK", 3, &tag, ""), 2010);
+    let out = peer_says(
         &mut front,
         &rtc("INVITE", 4, &tag, "v=0\r\nm=audio 4 RTP/AVP 97\r\n"),
         3000,
@@ -476,7 +476,7 @@ fn our_call_is_answered_and_then_given_to_the_agent() {
     let out = act(&mut front, Input::Timeout, 3000);
     let invite = bytes_to_peer(&out)[0].clone();
     assert_eq!(
-        told(&from_peer(&mut front, &reply(&invite, 100, ""), 3010)),
+        told(&peer_says(&mut front, &reply(&invite, 100, ""), 3010)),
         Vec::<String>::new()
     );
     let out = act(&mut front, Input::Timeout, 8000);
@@ -485,7 +485,7 @@ fn our_call_is_answered_and_then_given_to_the_agent() {
         Vec::<String>::new(),
         "heard of: nothing else is tried"
     );
-    let out = from_peer(
+    let out = peer_says(
         &mut front,
         &reply(&invite, 200, &answer_of("10.0.0.5", 33792, "0 101")),
         9000,
@@ -501,7 +501,7 @@ fn our_call_is_answered_and_then_given_to_the_agent() {
     let invite = bytes_to_agent(&out)[0].clone();
     let body = String::from_utf8(read(&invite).unwrap().fields().body.clone()).unwrap();
     assert!(body.contains("m=audio 31000 RTP/AVP 0 101"), "{body}");
-    let out = from_agent(
+    let out = agent_says(
         &mut front,
         &reply(&invite, 200, &answer_of("127.0.0.1", 7078, "0 101")),
         9100,
@@ -530,7 +530,7 @@ fn the_peers_refusal_ends_it_and_says_why() {
     let mut front = front(setup(Role::Inviter, 0));
     let out = act(&mut front, Input::Timeout, 3000);
     let invite = bytes_to_peer(&out)[0].clone();
-    let out = from_peer(&mut front, &reply(&invite, 603, ""), 3100);
+    let out = peer_says(&mut front, &reply(&invite, 603, ""), 3100);
     assert_eq!(
         told(&out).last().unwrap(),
         "finished: the peer's side refused the call: 603 Decline"
@@ -543,12 +543,12 @@ fn of_crossed_calls_theirs_is_answered_and_ours_taken_back() {
     act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);
     let out = act(&mut front, Input::Timeout, 3000);
     let invite = bytes_to_peer(&out)[0].clone();
-    from_peer(&mut front, &reply(&invite, 180, ""), 3050);
-    let out = from_peer(&mut front, &rtc("INVITE", 1, "", OFFER), 3100);
+    peer_says(&mut front, &reply(&invite, 180, ""), 3050);
+    let out = peer_says(&mut front, &rtc("INVITE", 1, "", OFFER), 3100);
     let lines = told(&out);
     assert_eq!(lines[0], "peer: CANCEL sip:10.0.0.5:9315");
     assert!(lines.contains(&"peer: 200 OK".to_owned()), "{lines:?}");
-    let out = from_peer(&mut front, &reply(&invite, 487, ""), 3200);
+    let out = peer_says(&mut front, &reply(&invite, 487, ""), 3200);
     assert_eq!(told(&out), ["peer: ACK sip:10.0.0.5:9315"]);
     assert!(!front.is_finished());
 }
@@ -630,15 +630,15 @@ fn a_second_call_is_busy_and_strangers_in_the_agents_place_are_refused() {
         .unwrap()
         .replace("6F9619FF", "7F9619FF");
     assert_eq!(
-        told(&from_peer(&mut front, other.as_bytes(), 1000)),
+        told(&peer_says(&mut front, other.as_bytes(), 1000)),
         ["peer: 486 Busy Here"]
     );
     assert_eq!(
-        told(&from_peer(&mut front, &rtc("OPTIONS", 9, "", ""), 1000)),
+        told(&peer_says(&mut front, &rtc("OPTIONS", 9, "", ""), 1000)),
         ["peer: 200 OK"]
     );
     assert_eq!(
-        told(&from_agent(&mut front, other.as_bytes(), 1000)),
+        told(&agent_says(&mut front, other.as_bytes(), 1000)),
         ["agent: 403 Forbidden"]
     );
 }
@@ -657,7 +657,7 @@ fn the_program_leaving_ends_a_running_call_and_only_a_running_one() {
     );
     let mut front = self::front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(phone()), 0);
-    from_peer(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
+    peer_says(&mut front, &rtc("INVITE", 1, "", OFFER), 100);
     assert_eq!(
         told(&act(&mut front, Input::AgentGone, 200)),
         ["next agent"]

@@ -1,0 +1,104 @@
+//! Placing the call: which address, which transport, and what to do when nothing answers
+//! (APPLICATIONS.md 1.2).
+
+use super::*;
+
+impl Front {
+    pub(super) fn place_call(
+        &mut self,
+        candidate: usize,
+        hop: Hop,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(target) = self.setup.candidates.get(candidate).copied() else {
+            return;
+        };
+        let transport = match hop {
+            Hop::Udp(_) => Transport::Udp,
+            Hop::Tcp(_) => Transport::Tcp,
+        };
+        let local = self.peer_local(transport);
+        let offer = sdp::offer(&self.ours_for_peer(sdp::plain_audio()));
+        let mut calls = Vec::new();
+        // Without a user, as aMSN dials it (TOOLS.md 4.1); RTC reads it as its own.
+        let uri = Uri::userless(*target.ip(), target.port());
+        let call = Call::outgoing(local, uri, &offer, now, &mut calls);
+        self.peer = Some(PeerLeg {
+            call,
+            there: hop,
+            ours: true,
+            theirs: None,
+        });
+        self.peer_outputs(calls, None, now, out);
+    }
+
+    pub(super) fn start_candidate(&mut self, candidate: usize, now: Now, out: &mut Vec<Output>) {
+        let Some(target) = self.setup.candidates.get(candidate).copied() else {
+            self.calling = Calling::Waiting(now.saturating_add(PATIENCE));
+            out.push(Output::Say(
+                "the peer does not answer at any of its addresses; waiting for its call".to_owned(),
+            ));
+            return;
+        };
+        out.push(Output::Say(format!("calling {target}")));
+        self.calling = Calling::Udp {
+            candidate,
+            until: now.saturating_add(SILENCE),
+        };
+        self.place_call(candidate, Hop::Udp(target), now, out);
+    }
+
+    /// Nothing was heard on this one: the next.
+    pub(super) fn next_transport(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.drop_peer(now, out);
+        match self.calling {
+            Calling::Udp { candidate, .. } => {
+                let Some(target) = self.setup.candidates.get(candidate).copied() else {
+                    return;
+                };
+                self.calling = Calling::Tcp {
+                    candidate,
+                    until: now.saturating_add(SILENCE),
+                };
+                out.push(Output::Connect(target));
+            }
+            Calling::Tcp { candidate, .. } => self.start_candidate(candidate + 1, now, out),
+            _ => self.end("the peer cannot be reached".to_owned(), now, out),
+        }
+    }
+
+    pub(super) fn stream(&mut self, stream: Option<u64>, now: Now, out: &mut Vec<Output>) {
+        let Calling::Tcp { candidate, .. } = self.calling else {
+            return;
+        };
+        match stream {
+            Some(stream) if self.peer.is_none() => {
+                self.calling = Calling::Tcp {
+                    candidate,
+                    until: now.saturating_add(SILENCE),
+                };
+                self.place_call(candidate, Hop::Tcp(stream), now, out);
+            }
+            Some(_) => {}
+            None => self.next_transport(now, out),
+        }
+    }
+
+    /// A connection is gone; the call is not. What is still to be said goes by UDP.
+    pub(super) fn stream_closed(&mut self, stream: u64) {
+        let Some(instead) = self.setup.candidates.first().copied() else {
+            return;
+        };
+        if let Some(leg) = &mut self.peer
+            && leg.there == Hop::Tcp(stream)
+        {
+            leg.there = Hop::Udp(instead);
+        }
+        for (_, side) in &mut self.fading {
+            if matches!(side, FadingSide::Peer(Hop::Tcp(have)) if *have == stream) {
+                *side = FadingSide::Peer(Hop::Udp(instead));
+            }
+        }
+    }
+}
