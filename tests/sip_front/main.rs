@@ -727,7 +727,10 @@ async fn the_picture_of_rtc_goes_to_a_player() {
     assert!(size > 20_000, "{size} bytes");
 }
 
-#[allow(clippy::disallowed_methods, reason = "tshark judges, it is not under test")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tshark judges, it is not under test"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
     if !installed("ffmpeg") || !installed("tshark") {
