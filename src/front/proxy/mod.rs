@@ -7,9 +7,9 @@
 //! notification server, that server gets a listening port of its own (`redirect`), so clients behind
 //! one address cannot be mistaken for each other.
 //!
-//! A connection is two lanes ([`pump`]), each of which reads one socket and writes the other, with a
-//! handler in between: [`notification`] and [`switchboard`]. [`account`] is what the dispatcher sees
-//! of a signed-in client; [`room`] is a conversation that we opened ourselves ([`opening`]) or lend
+//! A connection is two lanes (`pump`), each of which reads one socket and writes the other, with a
+//! handler in between: `notification` and `switchboard`. `account` is what the dispatcher sees
+//! of a signed-in client; `room` is a conversation that we opened ourselves (`opening`) or lend
 //! to the client.
 
 mod account;
