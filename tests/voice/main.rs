@@ -12,7 +12,7 @@ mod stage;
 
 use std::time::Duration;
 
-use stage::{Agent, PEER, SAYS_HERE, SAYS_THERE, Stage, USER};
+use stage::{Agent, SAYS_HERE, SAYS_THERE, Stage};
 use support::{
     have, ports,
     rtc::{Rtc, Transport},
@@ -290,15 +290,16 @@ async fn an_offer_that_is_declined_says_so_to_the_contact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_that_neither_calls_nor_answers_is_given_up_in_words() {
+async fn that_a_contact_neither_calls_nor_answers_is_told_in_words() {
     let mut stage = Stage::new(Agent::BuiltIn, 0.0).await;
     stage.contact_invites().await;
     stage.user_types("/accept").await;
     stage.contact_gets_accept().await;
-    // Nobody listens there.
+    // Nobody listens there, over UDP or TCP.
     stage.contact_accepts(ports().await).await;
-    let why = stage.until_ended().await;
-    assert!(!why.is_empty());
-    eprintln!("{USER} reads about {PEER}: {why}");
-    stage.user_reads("is over").await;
+    stage
+        .user_reads("does not answer at any of its addresses")
+        .await;
+    stage.user_types("/hangup").await;
+    assert_eq!(stage.until_ended().await, "ended here");
 }
