@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+mod intruder;
 mod rtc;
 
 use std::{
