@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+mod ffmpeg;
 mod intruder;
 mod rtc;
 

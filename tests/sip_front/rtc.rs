@@ -7,6 +7,8 @@ pub(crate) struct Rtc {
     pub(crate) sip: UdpSocket,
     pub(crate) rtp: UdpSocket,
     pub(crate) rtcp: UdpSocket,
+    /// Where sound is wanted, if not at `rtp`: a program's port.
+    pub(crate) wants: Option<u16>,
     pub(crate) video: bool,
     pub(crate) video_at: Option<SocketAddrV4>,
     pub(crate) front: SocketAddrV4,
@@ -24,6 +26,7 @@ impl Rtc {
             sip,
             rtp,
             rtcp,
+            wants: None,
             video: false,
             video_at: None,
             front: SocketAddrV4::new(HERE, 0),
@@ -53,7 +56,8 @@ impl Rtc {
     }
 
     pub(crate) fn offer(&self) -> String {
-        let port = self.rtp.local_addr().unwrap().port();
+        let own = self.rtp.local_addr().unwrap().port();
+        let port = self.wants.unwrap_or(own);
         let video = if self.video {
             "m=video 9 RTP/AVP 34 31\r\n"
         } else {
