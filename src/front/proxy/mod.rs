@@ -2,14 +2,14 @@
 //! ours are taken out of its switchboards (PROTOCOL.md section 12).
 //!
 //! One port serves notification and switchboard connections: a switchboard connection is known by
-//! its first command, whose cookie was in an `XFR` or `RNG` that passed here ([`tickets`]); anything
+//! its first command, whose cookie was in an `XFR` or `RNG` that passed here (`tickets`); anything
 //! else goes to the notification server. Where a dispatch server redirects the client to another
-//! notification server, that server gets a listening port of its own ([`redirect`]), so clients behind
+//! notification server, that server gets a listening port of its own (`redirect`), so clients behind
 //! one address cannot be mistaken for each other.
 //!
-//! A connection is two lanes ([`pump`]), each of which reads one socket and writes the other, with a
-//! handler in between: [`notification`] and [`switchboard`]. [`account`] is what the dispatcher sees
-//! of a signed-in client; [`room`] is a conversation that we opened ourselves ([`opening`]) or lend
+//! A connection is two lanes (`pump`), each of which reads one socket and writes the other, with a
+//! handler in between: `notification` and `switchboard`. `account` is what the dispatcher sees
+//! of a signed-in client; `room` is a conversation that we opened ourselves (`opening`) or lend
 //! to the client.
 
 mod account;
