@@ -27,6 +27,7 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     let reason = stage.ends().await;
     assert!(reason.starts_with("the peer hung up after 0:0"), "{reason}");
     stage.is_cleared(pid, ours).await;
+    the_peer_is_told(&stage).await;
     the_window_tells(
         &stage,
         &agent,
@@ -67,6 +68,14 @@ async fn the_peer_is_called(agent: Agent, transport: Transport) {
     they_heard_each_other(&stage, &rtc);
     stage.is_private();
     stage.close().await;
+}
+
+/// One CANCEL ends the invitation; it was answered by one ACCEPT.
+async fn the_peer_is_told(stage: &Stage) {
+    let cancel = stage.peer.gets("CANCEL").await;
+    assert_eq!(cancel.get("Cancel-Code"), "OUTBANDCANCEL");
+    assert_eq!(stage.peer.got("ACCEPT").len(), 1);
+    assert_eq!(stage.peer.got("CANCEL").len(), 1);
 }
 
 /// The user reads who invites to what, how far it is, who has it, and how it ended.
