@@ -29,7 +29,7 @@ async fn ends_well(mut ffmpeg: Program) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_built_in_agent_records_what_ffmpeg_says_in_either_law() {
-    if !installed("ffmpeg") {
+    if !have(&["ffmpeg"]) {
         return;
     }
     // The second packs 182 ms into a packet.
@@ -75,7 +75,7 @@ async fn the_built_in_agent_records_what_ffmpeg_says_in_either_law() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ffmpeg_hears_the_built_in_agent_from_a_description() {
-    if !installed("ffmpeg") {
+    if !have(&["ffmpeg"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

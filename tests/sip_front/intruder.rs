@@ -154,7 +154,7 @@ async fn an_intruder_is_not_recorded_or_answered_before_during_or_after_a_call()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_intruder_does_not_reach_the_softphone_behind_the_relay() {
-    if !installed("baresip") {
+    if !have(&["baresip"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
