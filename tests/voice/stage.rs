@@ -218,7 +218,16 @@ impl Stage {
 
     /// Waits until the dispatcher tells something that fits.
     pub(crate) async fn tells<T>(&self, what: &str, fits: impl Fn(&What) -> Option<T>) -> T {
-        tokio::time::timeout(LIMIT, async {
+        self.tells_within(LIMIT, what, fits).await
+    }
+
+    async fn tells_within<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        fits: impl Fn(&What) -> Option<T>,
+    ) -> T {
+        tokio::time::timeout(limit, async {
             loop {
                 if let Some(found) = self.told().iter().find_map(&fits) {
                     return found;
@@ -255,7 +264,12 @@ impl Stage {
 
     /// Waits for the end of the invitation. Gives the reason in words.
     pub(crate) async fn ends(&self) -> String {
-        self.tells("the end", |what| match what {
+        self.ends_within(LIMIT).await
+    }
+
+    /// The same, for an end that takes long by nature.
+    pub(crate) async fn ends_within(&self, limit: Duration) -> String {
+        self.tells_within(limit, "the end", |what| match what {
             What::Ended { reason } => Some(reason.clone()),
             _ => None,
         })
