@@ -37,6 +37,7 @@ impl Child {
             .env("HOME", dir)
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_DATA_HOME")
+            .env("XDG_RUNTIME_DIR", dir)
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
