@@ -1,7 +1,12 @@
 //! A client nobody here wrote, `msnp11-sdk`, uses the server and then the proxy as anybody's client
 //! would: it logs in, chats both ways, and sees none of the invitation traffic.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 mod support {
     pub(crate) mod recorder;
