@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -65,16 +66,66 @@ pub struct Handoff {
     pub files: Vec<(String, Template)>,
     /// `{path.NAME}`: the first of these that exists.
     pub paths: BTreeMap<String, Vec<PathBuf>>,
-    /// Variables of which at least one must be set.
-    pub requires_any_env: Vec<String>,
-    /// Files that must exist.
-    pub requires_files: Vec<Template>,
+    /// What must be there besides the program.
+    pub requires: Requires,
     /// What shows readiness.
     pub ready: ReadyRule,
     /// How long that may take.
     pub ready_within: Duration,
     /// How it is ended.
     pub stop: Stop,
+}
+
+/// What a handoff needs besides its program.
+#[derive(Debug, Clone, Default)]
+pub struct Requires {
+    /// Programs that it starts itself.
+    pub programs: Vec<String>,
+    /// Files that must exist, all of them.
+    pub files: Vec<Template>,
+    /// Variables of which one must be set, unless one of `any_files` exists.
+    pub any_env: Vec<String>,
+    /// Files of which one must exist, unless one of `any_env` is set.
+    pub any_files: Vec<Template>,
+    /// What these two are about, in a word: `sound`, `display`.
+    pub any_what: Option<String>,
+}
+
+/// The machine that is asked whether a handoff can run on it.
+pub(super) trait Machine {
+    /// A variable that is set and not empty.
+    fn variable(&self, name: &str) -> Option<OsString>;
+    /// Where a program is.
+    fn program(&self, name: &str) -> Option<PathBuf>;
+    /// Whether a file, a folder or a socket is there.
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// This one.
+struct Here;
+
+impl Machine for Here {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        env::var_os(name).filter(|value| !value.is_empty())
+    }
+
+    /// `PATH` without what it says of the current folder, then where Debian keeps games.
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        let path = env::join_paths(folders(&self.variable("PATH").unwrap_or_default())).ok()?;
+        which::which_in(name, Some(path), "/").ok()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+/// The folders of a `PATH`. What it says of the current folder is left out: who can write there
+/// would choose the program.
+fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    env::split_paths(path)
+        .chain(["/usr/local/games".into(), "/usr/games".into()])
+        .filter(|folder| folder.is_absolute())
 }
 
 /// Why a handoff cannot run here.
@@ -84,12 +135,17 @@ pub enum Missing {
     /// The program is not installed.
     #[error("{0} is not installed")]
     Program(String),
-    /// None of the variables is set.
-    #[error("{0} is not set")]
-    Environment(String),
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
+    /// None of the alternatives is there: no display, no sound.
+    #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
+    All {
+        /// What it is about.
+        what: String,
+        /// All of them.
+        alternatives: Vec<String>,
+    },
 }
 
 /// Why a plan cannot be made.
@@ -121,27 +177,44 @@ impl Handoff {
     /// # Errors
     /// What is missing, for people.
     pub fn fits(&self) -> Result<(), Missing> {
-        if let Some(program) = self.program() {
-            find(program)?;
+        self.fits_on(&Here)
+    }
+
+    pub(super) fn fits_on(&self, machine: &impl Machine) -> Result<(), Missing> {
+        let programs = self.requires.programs.iter().map(String::as_str);
+        for program in self.program().into_iter().chain(programs) {
+            find(machine, program)?;
         }
-        if !self.requires_any_env.is_empty()
-            && !self
-                .requires_any_env
-                .iter()
-                .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-        {
-            return Err(Missing::Environment(self.requires_any_env.join(" or ")));
-        }
-        let values = self.paths(Values::default())?;
-        for file in &self.requires_files {
-            let path = file
-                .expand(&values)
-                .map_err(|error| Missing::File(error.to_string()))?;
-            if !Path::new(&path).exists() {
+        let values = self.paths(machine, Values::default())?;
+        let file = |template: &Template| template.expand(&values);
+        for template in &self.requires.files {
+            let path = file(template).map_err(|error| Missing::File(error.to_string()))?;
+            if !machine.exists(Path::new(&path)) {
                 return Err(Missing::File(path));
             }
         }
-        Ok(())
+        let Requires {
+            any_env,
+            any_files,
+            any_what,
+            ..
+        } = &self.requires;
+        let is_there = any_env.is_empty() && any_files.is_empty()
+            || any_env.iter().any(|name| machine.variable(name).is_some())
+            || any_files
+                .iter()
+                .any(|it| file(it).is_ok_and(|path| machine.exists(Path::new(&path))));
+        if is_there {
+            return Ok(());
+        }
+        let variables = any_env.iter().map(|name| format!("${name}"));
+        let files = any_files.iter().map(Template::to_string);
+        Err(Missing::All {
+            what: any_what
+                .clone()
+                .unwrap_or_else(|| "place for it".to_owned()),
+            alternatives: variables.chain(files).collect(),
+        })
     }
 
     /// The program's name or path.
@@ -159,8 +232,8 @@ impl Handoff {
         let Some(program) = self.program() else {
             return Ok(None);
         };
-        let program = find(program)?;
-        let mut values = self.paths(values.clone())?;
+        let program = find(&Here, program)?;
+        let mut values = self.paths(&Here, values.clone())?;
         values.set("dir", Value::Path(dir.path().to_owned()));
         for (name, _) in &self.files {
             values.set(&format!("file.{name}"), Value::Path(dir.path().join(name)));
@@ -211,12 +284,15 @@ impl Handoff {
         }))
     }
 
-    /// Adds `{path.NAME}` for each entry of `paths`.
-    fn paths(&self, mut values: Values) -> Result<Values, Missing> {
+    /// Adds `{path.NAME}` for each entry of `paths`, and `{runtime}`.
+    fn paths(&self, machine: &impl Machine, mut values: Values) -> Result<Values, Missing> {
+        if let Some(runtime) = machine.variable("XDG_RUNTIME_DIR") {
+            values.set("runtime", Value::Path(runtime.into()));
+        }
         for (name, candidates) in &self.paths {
             let found = candidates
                 .iter()
-                .find(|path| path.exists())
+                .find(|path| machine.exists(path))
                 .ok_or_else(|| {
                     let all: Vec<String> = candidates
                         .iter()
@@ -230,9 +306,216 @@ impl Handoff {
     }
 }
 
-/// Finds a program in `PATH`, or where Debian keeps games.
-fn find(program: &str) -> Result<PathBuf, Missing> {
-    which::which(program)
-        .or_else(|_| which::which_in(program, Some("/usr/games"), "/"))
-        .map_err(|_| Missing::Program(program.to_owned()))
+fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
+    machine
+        .program(program)
+        .ok_or_else(|| Missing::Program(program.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bridge::{Bridge, Origin, Reading, Registry, manifest, source::Source};
+
+    /// A machine of our making: the programs, files and variables it has.
+    #[derive(Default)]
+    struct Imagined(BTreeSet<&'static str>);
+
+    impl Machine for Imagined {
+        fn variable(&self, name: &str) -> Option<OsString> {
+            let value = if name == "XDG_RUNTIME_DIR" {
+                "/run/user/7"
+            } else {
+                "set"
+            };
+            self.0.contains(name).then(|| value.into())
+        }
+
+        fn program(&self, name: &str) -> Option<PathBuf> {
+            let found = self.0.contains(name);
+            found.then(|| Path::new("/usr/bin").join(name))
+        }
+
+        fn exists(&self, path: &Path) -> bool {
+            self.0.contains(path.to_str().unwrap())
+        }
+    }
+
+    fn bridge(handoff: &str) -> Bridge {
+        let text = format!(
+            "id = \"x\"\nname = \"x\"\nguids = [\"{{00000000-1111-2222-3333-444444444444}}\"]\n\
+             announce = \"x\"\n[negotiation]\n[[handoff]]\nname = \"it\"\nadapter = \"sip\"\n{handoff}"
+        );
+        let source = Source::new(Path::new("x.toml"), &text);
+        match manifest::read(&source, Origin::BuiltIn) {
+            Ok(Reading::Bridge(bridge)) => *bridge,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn handoff(text: &str) -> Handoff {
+        bridge(text).handoffs.remove(0)
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let full = "run = [\"phone\"]\n\
+            requires = { programs = [\"wine\"], files = [\"{path.lib}/x.so\"], any-env = [\"DISPLAY\"], any-files = [\"{runtime}/pulse\"] }\n\
+            paths.lib = [\"/a\", \"/b\"]\n";
+        for (text, machine, missing) in [
+            ("builtin = true", &[][..], None),
+            ("agent = \"sip:me@127.0.0.1:5060\"", &[], None),
+            ("run = [\"phone\"]", &["phone"], None),
+            ("run = [\"phone\"]", &[], Some("phone is not installed")),
+            (full, &["phone"], Some("wine is not installed")),
+            (full, &["phone", "wine"], Some("/a or /b does not exist")),
+            (
+                full,
+                &["phone", "wine", "/b"],
+                Some("/b/x.so does not exist"),
+            ),
+            (
+                full,
+                &["phone", "wine", "/b", "/b/x.so"],
+                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+            ),
+            (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
+            (
+                full,
+                &[
+                    "phone",
+                    "wine",
+                    "/b",
+                    "/b/x.so",
+                    "XDG_RUNTIME_DIR",
+                    "/run/user/7/pulse",
+                ],
+                None,
+            ),
+            (
+                full,
+                &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
+                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+            ),
+        ] {
+            let machine = Imagined(machine.iter().copied().collect());
+            let told = handoff(text).fits_on(&machine).err();
+            assert_eq!(
+                told.map(|missing| missing.to_string()).as_deref(),
+                missing,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_program_is_taken_from_the_current_folder() {
+        let found: Vec<PathBuf> = folders(OsStr::new("/bin::.:bin:/usr/bin:")).collect();
+        let absolute = ["/bin", "/usr/bin", "/usr/local/games", "/usr/games"];
+        assert_eq!(found, absolute.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_plan_is_complete_and_its_files_are_written() {
+        let handoff = handoff(
+            "run = [\"true\", \"-c\", \"{file.rc}\"]\nenv = { HOME = \"{dir}\" }\ndirs = [\".local/share/x\"]\n\
+             files.rc = \"port={agent.port}\\n\"\nready = { udp = \"127.0.0.1:{agent.port}\" }\nready-within = 4\n\
+             stop = { words = \"quit\\n\", grace = 3 }\n",
+        );
+        let dir = PrivateDir::new().unwrap();
+        let values = Values::default().with("agent.port", Value::Port(5070));
+        let plan = handoff.plan(&values, &dir).unwrap().unwrap();
+        let rc = dir.path().join("rc");
+        assert_eq!(plan.name, "it");
+        assert!(plan.program.is_absolute());
+        assert_eq!(plan.args, ["-c".into(), rc.clone().into_os_string()]);
+        assert_eq!(plan.env, [("HOME".into(), dir.path().into())]);
+        assert_eq!(plan.dir.as_deref(), Some(dir.path()));
+        assert_eq!(plan.ready, Ready::Udp("127.0.0.1:5070".parse().unwrap()));
+        assert_eq!(plan.ready_within, Duration::from_secs(4));
+        assert_eq!(plan.stop.words.as_deref(), Some("quit\n"));
+        assert_eq!(std::fs::read_to_string(rc).unwrap(), "port=5070\n");
+        assert!(dir.path().join(".local/share/x").is_dir());
+    }
+
+    #[test]
+    fn a_value_that_would_begin_a_line_in_a_file_is_refused() {
+        let handoff = handoff("run = [\"true\"]\nfiles.rc = \"play={sdp}\\n\"\n");
+        let dir = PrivateDir::new().unwrap();
+        let values = Values::default().with("sdp", Value::Path("/a\nrun=x".into()));
+        let error = handoff.plan(&values, &dir).unwrap_err().to_string();
+        assert_eq!(error, "the value of {sdp} holds a control character");
+    }
+
+    #[test]
+    fn every_argument_vector_we_ship() {
+        let mut vectors = String::new();
+        for bridge in Registry::load(&[]).unwrap().iter() {
+            for handoff in bridge.handoffs.iter().filter(|it| !it.run.is_empty()) {
+                let run: Vec<String> = handoff.run.iter().map(Template::to_string).collect();
+                vectors.push_str(&format!(
+                    "{} / {}:\n  {}\n",
+                    bridge.application.id,
+                    handoff.name,
+                    run.join("\n  ")
+                ));
+            }
+        }
+        insta::assert_snapshot!(vectors);
+    }
+
+    /// A template of one argument, and whether a value stands in it.
+    const ARGUMENTS: &[(&str, bool)] = &[
+        ("--", false),
+        ("-c", false),
+        ("{peer}", true),
+        ("{peer.ip}", true),
+        ("sip:x@{peer.ip}:{peer.port};transport=tcp", true),
+        ("{{peer}}", false),
+        ("", false),
+    ];
+
+    proptest! {
+        // ANCHORS.md E.3 row 1.
+        #[test]
+        fn nothing_a_peer_says_makes_or_changes_an_argument(
+            ip in any::<[u8; 4]>(),
+            port in any::<u16>(),
+            handle in prop_oneof![".{0,140}", "[ -~]{0,40}", "-{0,2}[a-z;|&$`'\"\\\\]{0,9}@x"],
+            chosen in proptest::collection::vec(0..ARGUMENTS.len(), 0..8),
+        ) {
+            let chosen: Vec<_> = chosen.into_iter().map(|at| ARGUMENTS[at]).collect();
+            let run: Vec<String> = chosen.iter().map(|(text, _)| format!(", {text:?}")).collect();
+            let handoff = handoff(&format!("run = [\"true\"{}]\n", run.concat()));
+            let mut values = Values::default()
+                .with("peer.ip", Value::Ip(Ipv4Addr::from(ip)))
+                .with("peer.port", Value::Port(port));
+            if let Ok(word) = Value::word("handle", &handle) {
+                values.set("peer", word);
+            }
+            let dir = PrivateDir::new().unwrap();
+            let Ok(plan) = handoff.plan(&values, &dir) else {
+                // Only a handle that is not handed on makes a plan impossible.
+                prop_assert!(values.get("peer").is_none());
+                return Ok(());
+            };
+            let plan = plan.unwrap();
+            prop_assert_eq!(plan.program.file_name(), Some("true".as_ref()));
+            prop_assert_eq!(plan.args.len(), chosen.len());
+            for (argument, (text, has_value)) in plan.args.iter().zip(&chosen) {
+                let argument = argument.to_str().unwrap();
+                if *has_value {
+                    prop_assert!(!argument.starts_with('-'), "{}", argument);
+                    prop_assert!(!argument.contains(char::is_whitespace), "{}", argument);
+                } else {
+                    let literal = text.replace("{{", "{").replace("}}", "}");
+                    prop_assert_eq!(argument, literal);
+                }
+            }
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! Reads one bridge file. What is wrong is told with file, line and what would be right.
+//! What a bridge file may say. What is wrong is told with file, line, key and what would be right.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::{Component, Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -10,7 +11,10 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AdapterKind, Bridge, Handoff, Medium, Origin, ReadyRule, Template, Unclaimed};
+use super::{
+    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, ReadyRule, Template, Unclaimed,
+    source::{Read, Source},
+};
 use crate::{
     invitation::{self, Guid},
     launch::Stop,
@@ -26,16 +30,12 @@ const SHELLS: &[&str] = &[
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// What is wrong with a bridge file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: {message}", file.display())]
-pub struct BridgeError {
-    /// The file.
-    pub file: PathBuf,
-    /// Its line, counted from 1.
-    pub line: usize,
-    /// What is wrong there, and what would be right.
-    pub message: String,
+/// As much of a file as says whether there is more to read.
+#[derive(Debug, Deserialize)]
+struct Head {
+    id: Spanned<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,13 +43,13 @@ pub struct BridgeError {
 struct File {
     id: Spanned<String>,
     name: String,
-    guids: Vec<Spanned<String>>,
-    announce: String,
-    url: Option<String>,
+    guids: Spanned<Vec<Spanned<String>>>,
+    announce: Spanned<String>,
+    url: Option<Spanned<String>>,
     #[serde(default)]
     unclaimed: Unclaimed,
-    #[serde(default = "yes")]
-    enabled: bool,
+    #[serde(rename = "enabled")]
+    _enabled: Option<bool>,
     install: Option<String>,
     note: Option<String>,
     negotiation: Negotiation,
@@ -162,7 +162,9 @@ struct RawPort {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawHandoff {
-    name: String,
+    name: Spanned<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
     adapter: AdapterKind,
     role: Option<RawRole>,
     #[serde(default)]
@@ -173,13 +175,13 @@ struct RawHandoff {
     run: Vec<Spanned<String>>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
-    env: BTreeMap<String, Spanned<String>>,
+    env: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
-    dirs: Vec<PathBuf>,
+    dirs: Vec<Spanned<PathBuf>>,
     #[serde(default)]
-    files: BTreeMap<String, Spanned<String>>,
+    files: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
-    paths: BTreeMap<String, Vec<PathBuf>>,
+    paths: BTreeMap<Spanned<String>, Vec<PathBuf>>,
     #[serde(default)]
     requires: Requires,
     ready: Option<RawReady>,
@@ -192,9 +194,14 @@ struct RawHandoff {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Requires {
     #[serde(default)]
+    programs: Vec<Spanned<String>>,
+    #[serde(default)]
     any_env: Vec<String>,
     #[serde(default)]
     files: Vec<Spanned<String>>,
+    #[serde(default)]
+    any_files: Vec<Spanned<String>>,
+    any_what: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -214,23 +221,6 @@ struct RawStop {
     grace: Option<u16>,
 }
 
-/// Where a mistake stands: file and text, to turn an offset into a line.
-struct Place<'a> {
-    file: &'a Path,
-    text: &'a str,
-}
-
-impl Place<'_> {
-    fn error(&self, offset: usize, message: impl ToString) -> BridgeError {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        BridgeError {
-            file: self.file.to_owned(),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            message: message.to_string(),
-        }
-    }
-}
-
 /// What a bridge file says.
 #[derive(Debug)]
 pub enum Reading {
@@ -240,45 +230,47 @@ pub enum Reading {
     Hidden(String),
 }
 
-/// Reads the text of a bridge file.
+/// Reads a bridge.
 ///
 /// # Errors
 /// What is wrong, where, and what would be right.
-pub(super) fn read(file: &Path, text: &str, origin: Origin) -> Result<Reading, BridgeError> {
-    let place = Place { file, text };
-    let raw: File = toml::from_str(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        place.error(offset, error.message())
-    })?;
-    let id = raw.id.get_ref().clone();
+pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeError> {
+    let head = source.read::<Head>()?;
+    let id = head.value.id.get_ref().clone();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if id.is_empty() || id.starts_with('-') || !id.chars().all(plain) {
-        let message =
-            format!("id {id:?}: use lower-case letters, digits and hyphens, such as \"my-game\"");
-        return Err(place.error(raw.id.span().start, message));
+        let message = format!(
+            "{id:?} is no id: use lower-case letters, digits and hyphens, such as \"my-game\""
+        );
+        return Err(head.error(head.value.id.span(), message));
     }
-    if !raw.enabled {
+    if !head.value.enabled {
         return Ok(Reading::Hidden(id));
     }
-    let application = application(&place, &raw)?;
+    let place = source.read::<File>()?;
+    let raw = &place.value;
     let handoffs = raw
         .handoff
         .iter()
+        .filter(|raw| raw.get_ref().enabled)
         .map(|raw| handoff(&place, raw))
         .collect::<Result<_, _>>()?;
+    check_distinct(&place)?;
     Ok(Reading::Bridge(Box::new(Bridge {
-        application: Arc::new(application),
+        application: Arc::new(application(&place)?),
         handoffs,
         unclaimed: raw.unclaimed,
-        install: raw.install,
-        note: raw.note,
+        install: raw.install.clone(),
+        note: raw.note.clone(),
         origin,
     })))
 }
 
-fn application(place: &Place<'_>, raw: &File) -> Result<Application, BridgeError> {
+fn application(place: &Read<'_, File>) -> Result<Application, BridgeError> {
+    let raw = &place.value;
     let guids: Vec<Guid> = raw
         .guids
+        .get_ref()
         .iter()
         .map(|text| {
             let guid = Guid::read(text.get_ref().as_bytes())
@@ -289,18 +281,27 @@ fn application(place: &Place<'_>, raw: &File) -> Result<Application, BridgeError
                     "{:?} is no GUID; one looks like {{8DAE4336-2B71-11D4-9A6C-006067325E47}}",
                     text.get_ref()
                 );
-                place.error(text.span().start, message)
+                place.error(text.span(), message)
             })
         })
         .collect::<Result<_, _>>()?;
     let Some(first) = guids.first() else {
-        return Err(place.error(raw.id.span().start, "guids is empty: name at least one"));
+        return Err(place.error(raw.guids.span(), "is empty: name at least one GUID"));
     };
+    // Both go out in an INVITE, line by line.
+    for text in [Some(&raw.announce), raw.url.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if text.get_ref().trim().is_empty() || text.get_ref().chars().any(char::is_control) {
+            return Err(place.error(text.span(), "write one line of text, and not an empty one"));
+        }
+    }
     let negotiation = &raw.negotiation;
-    let mut application = Application::new(raw.id.get_ref(), *first, &raw.announce);
+    let mut application = Application::new(raw.id.get_ref(), *first, raw.announce.get_ref());
     application.name.clone_from(&raw.name);
     application.guids = guids;
-    application.url.clone_from(&raw.url);
+    application.url = raw.url.as_ref().map(|url| url.get_ref().clone());
     application.dialect = match negotiation.dialect {
         RawDialect::Sm1 => Dialect::Sm1,
         RawDialect::Legacy => Dialect::Legacy,
@@ -337,7 +338,7 @@ fn application(place: &Place<'_>, raw: &File) -> Result<Application, BridgeError
     application.port = match &negotiation.port {
         None => None,
         Some(port) if port.get_ref().fixed == 0 => {
-            return Err(place.error(port.span().start, "port 0 is none: use 1 to 65535"));
+            return Err(place.error(port.span(), "port 0 is none: use 1 to 65535"));
         }
         Some(port) => Some(Port {
             number: port.get_ref().fixed,
@@ -380,19 +381,39 @@ impl From<RawRole> for Role {
     }
 }
 
-fn handoff(place: &Place<'_>, raw: &Spanned<RawHandoff>) -> Result<Handoff, BridgeError> {
-    let start = raw.span().start;
+/// The name is what an amendment and the configuration know a handoff by.
+fn check_distinct(place: &Read<'_, File>) -> Result<(), BridgeError> {
+    let mut names = BTreeSet::new();
+    for raw in &place.value.handoff {
+        let name = &raw.get_ref().name;
+        if !names.insert(name.get_ref()) {
+            return Err(place.error(
+                name.span(),
+                "another handoff has this name: give it its own",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff, BridgeError> {
     let raw = raw.get_ref();
+    let start = raw.name.span();
+    check_names(place, raw)?;
     let own: Vec<String> = raw
         .files
         .keys()
-        .map(|name| format!("file.{name}"))
-        .chain(raw.paths.keys().map(|name| format!("path.{name}")))
+        .map(|name| format!("file.{}", name.get_ref()))
+        .chain(
+            raw.paths
+                .keys()
+                .map(|name| format!("path.{}", name.get_ref())),
+        )
         .collect();
     let template = |text: &Spanned<String>| {
-        Template::read(text.get_ref(), &own).map_err(|error| place.error(text.span().start, error))
+        Template::read(text.get_ref(), &own).map_err(|error| place.error(text.span(), error))
     };
-    let run: Vec<Template> = raw.run.iter().map(template).collect::<Result<_, _>>()?;
+    let run = all(&raw.run, template)?;
     check_program(place, raw, &run)?;
     let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
     if ways == [false, false] {
@@ -404,11 +425,8 @@ fn handoff(place: &Place<'_>, raw: &Spanned<RawHandoff>) -> Result<Handoff, Brid
     if ways == [true, true] {
         return Err(place.error(start, "`builtin` stands alone: it runs no program"));
     }
-    for folder in &raw.dirs {
-        if folder.is_absolute() || folder.components().any(|part| part.as_os_str() == "..") {
-            let message = format!("dirs: {} leads out of the private folder", folder.display());
-            return Err(place.error(start, message));
-        }
+    for program in &raw.requires.programs {
+        check_named_program(place, program.span(), program.get_ref())?;
     }
     let ready = match &raw.ready {
         None if raw.agent.is_some() => ReadyRule::Sip,
@@ -426,7 +444,7 @@ fn handoff(place: &Place<'_>, raw: &Spanned<RawHandoff>) -> Result<Handoff, Brid
         stop.grace = Duration::from_secs(grace.into());
     }
     Ok(Handoff {
-        name: raw.name.clone(),
+        name: raw.name.get_ref().clone(),
         adapter: raw.adapter,
         role: raw.role.map(Role::from),
         medium: raw.medium,
@@ -434,16 +452,25 @@ fn handoff(place: &Place<'_>, raw: &Spanned<RawHandoff>) -> Result<Handoff, Brid
         run,
         agent: raw.agent.as_ref().map(template).transpose()?,
         env: templates(&raw.env, template)?,
-        dirs: raw.dirs.clone(),
+        dirs: raw.dirs.iter().map(|dir| dir.get_ref().clone()).collect(),
         files: templates(&raw.files, template)?,
-        paths: raw.paths.clone(),
-        requires_any_env: raw.requires.any_env.clone(),
-        requires_files: raw
-            .requires
-            .files
+        paths: raw
+            .paths
             .iter()
-            .map(template)
-            .collect::<Result<_, _>>()?,
+            .map(|(name, paths)| (name.get_ref().clone(), paths.clone()))
+            .collect(),
+        requires: super::Requires {
+            programs: raw
+                .requires
+                .programs
+                .iter()
+                .map(|program| program.get_ref().clone())
+                .collect(),
+            files: all(&raw.requires.files, template)?,
+            any_env: raw.requires.any_env.clone(),
+            any_files: all(&raw.requires.any_files, template)?,
+            any_what: raw.requires.any_what.clone(),
+        },
         ready,
         ready_within: raw
             .ready_within
@@ -452,28 +479,78 @@ fn handoff(place: &Place<'_>, raw: &Spanned<RawHandoff>) -> Result<Handoff, Brid
     })
 }
 
+fn all(
+    texts: &[Spanned<String>],
+    template: impl Fn(&Spanned<String>) -> Result<Template, BridgeError>,
+) -> Result<Vec<Template>, BridgeError> {
+    texts.iter().map(template).collect()
+}
+
 fn templates(
-    table: &BTreeMap<String, Spanned<String>>,
+    table: &BTreeMap<Spanned<String>, Spanned<String>>,
     template: impl Fn(&Spanned<String>) -> Result<Template, BridgeError>,
 ) -> Result<Vec<(String, Template)>, BridgeError> {
     table
         .iter()
-        .map(|(name, text)| Ok((name.clone(), template(text)?)))
+        .map(|(name, text)| Ok((name.get_ref().clone(), template(text)?)))
         .collect()
 }
 
+/// Names of files, folders, paths and variables are of the bridge's making and stay in their place.
+fn check_names(place: &Read<'_, File>, raw: &RawHandoff) -> Result<(), BridgeError> {
+    for name in raw.files.keys().chain(raw.paths.keys()) {
+        let text = name.get_ref();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if text.is_empty() || text.starts_with('.') || !text.chars().all(plain) {
+            let message = "a name here is made of letters, digits and ._- and begins with no dot";
+            return Err(place.error(name.span(), message));
+        }
+    }
+    for name in raw.env.keys() {
+        let text = name.get_ref();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if text.is_empty() || !text.chars().all(plain) {
+            let message = "a variable's name is made of letters, digits and underscores";
+            return Err(place.error(name.span(), message));
+        }
+    }
+    for folder in &raw.dirs {
+        let inside = |part| matches!(part, Component::Normal(_));
+        if !folder.get_ref().components().all(inside) {
+            let message = "leads out of the private folder: write a name such as \".config/phone\"";
+            return Err(place.error(folder.span(), message));
+        }
+    }
+    Ok(())
+}
+
 /// The program is named, not computed, and it is no shell.
-fn check_program(place: &Place<'_>, raw: &RawHandoff, run: &[Template]) -> Result<(), BridgeError> {
+fn check_program(
+    place: &Read<'_, File>,
+    raw: &RawHandoff,
+    run: &[Template],
+) -> Result<(), BridgeError> {
     let (Some(text), Some(program)) = (raw.run.first(), run.first()) else {
         return Ok(());
     };
-    let at = text.span().start;
-    let Some(program) = program.literal() else {
-        return Err(place.error(
-            at,
+    match program.literal() {
+        Some(program) => check_named_program(place, text.span(), program),
+        None => Err(place.error(
+            text.span(),
             "the program is named here, not computed: no placeholder in it",
-        ));
-    };
+        )),
+    }
+}
+
+fn check_named_program(
+    place: &Read<'_, File>,
+    at: Range<usize>,
+    program: &str,
+) -> Result<(), BridgeError> {
+    if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
+        let message = "name a program that PATH finds, or its whole path from /";
+        return Err(place.error(at, message));
+    }
     let name = Path::new(program)
         .file_name()
         .and_then(|name| name.to_str())
@@ -489,6 +566,8 @@ fn check_program(place: &Place<'_>, raw: &RawHandoff, run: &[Template]) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GAME: &str = r#"id = "my-game"
@@ -507,7 +586,10 @@ run = ["wine", "game.exe", "{peer.ip}"]
 "#;
 
     fn parse(text: &str) -> Result<Reading, BridgeError> {
-        read(Path::new("my-game.toml"), text, Origin::BuiltIn)
+        read(
+            &Source::new(Path::new("my-game.toml"), text),
+            Origin::BuiltIn,
+        )
     }
 
     #[test]
@@ -540,14 +622,19 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("id ", "nonsense = 1\nid "),
             ("dialect ", "nonsense = 1\ndialect "),
             ("name     =", "nonsense = 1\nname     ="),
+            ("programs  =", "nonsense = 1\nprograms  ="),
+            ("stop     = {", "stop = { nonsense = 1, "),
+            ("port       = {", "port = { nonsense = 1, "),
+            ("context    = {", "context = { nonsense = 1, "),
         ] {
             let message = parse(&example.replacen(place, from, 1))
                 .unwrap_err()
                 .to_string();
             let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-            assert!(keys.len() > 5, "{message}");
+            assert!(keys.len() > 1, "{message}");
             for key in keys {
-                assert!(example.contains(key), "{key} is not in docs/BRIDGES.md");
+                let named = [" ", "]"].map(|end| example.contains(&format!("{key}{end}")));
+                assert!(named.contains(&true), "{key} is not in docs/BRIDGES.md");
             }
         }
         for placeholder in crate::bridge::placeholder::KNOWN {
@@ -559,9 +646,17 @@ run = ["wine", "game.exe", "{peer.ip}"]
     }
 
     #[test]
-    fn a_hidden_bridge_is_told_by_its_id() {
-        let text = GAME.replacen("announce", "enabled = false\nannounce", 1);
-        assert!(matches!(parse(&text).unwrap(), Reading::Hidden(id) if id == "my-game"));
+    fn a_hidden_bridge_is_told_by_its_id_and_says_no_more() {
+        let text = "id = \"my-game\"\nenabled = false\n";
+        assert!(matches!(parse(text).unwrap(), Reading::Hidden(id) if id == "my-game"));
+    }
+
+    #[test]
+    fn a_handoff_that_is_not_enabled_is_none() {
+        let Reading::Bridge(bridge) = parse(&format!("{GAME}enabled = false\n")).unwrap() else {
+            panic!("hidden")
+        };
+        assert!(bridge.handoffs.is_empty());
     }
 
     #[test]
@@ -597,6 +692,30 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ),
             ("builtin and program", format!("{GAME}builtin = true\n")),
             ("leading out", format!("{GAME}dirs = [\"../x\"]\n")),
+            ("file leading out", format!("{GAME}files.\"../x\" = \"\"\n")),
+            (
+                "twice the same name",
+                format!(
+                    "{GAME}[[handoff]]\nname = \"the game\"\nadapter = \"sip\"\nbuiltin = true\n"
+                ),
+            ),
+            ("bad variable", format!("{GAME}env.\"A=B\" = \"\"\n")),
+            (
+                "program in the current folder",
+                GAME.replacen("\"wine\"", "\"./wine\"", 1),
+            ),
+            (
+                "required shell",
+                format!("{GAME}requires.programs = [\"bash\"]\n"),
+            ),
+            (
+                "two lines to announce",
+                GAME.replacen("announce = \"My Game\"", "announce = \"My\\r\\nGame\"", 1),
+            ),
+            (
+                "unknown key deep down",
+                GAME.replacen("transport =", "transprot =", 1),
+            ),
             ("no toml", "id = \n".to_owned()),
         ];
         let mut messages = String::new();
@@ -607,5 +726,24 @@ run = ["wine", "game.exe", "{peer.ip}"]
             messages.push_str(&format!("{what}:\n  {error}\n"));
         }
         insta::assert_snapshot!(messages);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_file_says_it_is_read_or_refused_at_a_place_in_it(
+            at in 0..GAME.len(), cut in 0..12usize, piece in "\\PC{0,12}|[\\[\\]{}\"'=.\n#é-]{0,6}", amend in any::<bool>(),
+        ) {
+            let end = (at + cut).min(GAME.len());
+            let text = format!("{}{piece}{}", &GAME[..at], &GAME[end..]);
+            let mut source = Source::new(Path::new("a"), if amend { GAME } else { &text });
+            if amend {
+                source.amend(Path::new("b"), &text);
+            }
+            if let Err(error) = read(&source, Origin::BuiltIn) {
+                let place = error.place.unwrap();
+                let line = text.split('\n').nth(place.line - 1).unwrap_or_default();
+                prop_assert!(place.column <= line.chars().count() + 1, "{place:?} {line:?}");
+            }
+        }
     }
 }

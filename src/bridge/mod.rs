@@ -9,13 +9,15 @@ mod handoff;
 mod manifest;
 mod placeholder;
 mod registry;
+pub(crate) mod source;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule};
-pub use manifest::{BridgeError, Reading};
+pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
+pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use registry::{Registry, folders, read_file};
+pub use source::{BridgeError, Place};
 
 use crate::negotiation::{Application, Role};
 

@@ -16,7 +16,7 @@ pub(super) const KNOWN: &[&str] = &[
     "peer",
     "peer.ip",
     "peer.port",
-    "recording",
+    "runtime",
     "sdp",
 ];
 
@@ -82,6 +82,9 @@ pub enum TemplateError {
     /// The placeholder has no value in this hand-over.
     #[error("{{{0}}} has no value here")]
     NoValue(String),
+    /// A value with a line break or another control character.
+    #[error("the value of {{{0}}} holds a control character")]
+    Control(String),
     /// Text from outside with characters that no program should get.
     #[error("the other person's {0} holds characters that are not handed to programs")]
     Unsafe(String),
@@ -188,16 +191,20 @@ impl Template {
     /// The text with every placeholder replaced.
     ///
     /// # Errors
-    /// When a placeholder has no value.
+    /// When a placeholder has no value, or one that would begin a new line in a file.
     pub fn expand(&self, values: &Values) -> Result<String, TemplateError> {
         self.pieces
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(text) => Ok(text.clone()),
-                Piece::Placeholder(name) => values
-                    .get(name)
-                    .map(Value::print)
-                    .ok_or_else(|| TemplateError::NoValue(name.clone())),
+                Piece::Placeholder(name) => {
+                    let value = values.get(name).map(Value::print);
+                    let value = value.ok_or_else(|| TemplateError::NoValue(name.clone()))?;
+                    if value.chars().any(char::is_control) {
+                        return Err(TemplateError::Control(name.clone()));
+                    }
+                    Ok(value)
+                }
             })
             .collect()
     }
@@ -209,6 +216,16 @@ impl Template {
             [Piece::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+}
+
+impl std::fmt::Display for Template {
+    /// As it was written, less the doubling of braces.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Literal(text) => f.write_str(text),
+            Piece::Placeholder(name) => write!(f, "{{{name}}}"),
+        })
     }
 }
 
@@ -265,7 +282,7 @@ mod tests {
         for (text, message) in [
             ("{peer.ip", "`{` without `}`; write `{{` for a brace itself"),
             ("peer.ip}", "`}` without `{`; write `}}` for a brace itself"),
-            ("{recording}", "{recording} has no value here"),
+            ("{sdp}", "{sdp} has no value here"),
             (
                 "x{peer}",
                 "{peer} is text the other person chose, so it must be the whole argument",

@@ -1,9 +1,10 @@
-//! All bridges: the built-in ones, those of the system, those of the user. A later layer replaces
-//! an earlier bridge of the same id, or hides it.
+//! All bridges: the built-in ones, those of the system, those of the user. In a later layer a file
+//! replaces the earlier bridge of the same id, or hides it, and the files of a folder `ID.d` amend it.
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File, Metadata},
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,8 +13,12 @@ use std::{
 use super::{
     Bridge, BridgeError, Origin,
     manifest::{self, Reading},
+    source::Source,
 };
 use crate::invitation::Guid;
+
+/// The longest bridge file, in bytes. The longest of ours has a twentieth of it.
+const MAX_FILE: u64 = 128 * 1024;
 
 /// The files of `bridges/`, embedded.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -93,29 +98,23 @@ impl Registry {
     /// # Errors
     /// The first file that is wrong, cannot be read, or could be written by somebody else.
     pub fn load(folders: &[PathBuf]) -> Result<Self, BridgeError> {
-        let mut registry = Self::default();
-        for (name, text) in BUILT_IN {
-            registry.add(manifest::read(Path::new(name), text, Origin::BuiltIn)?);
-        }
+        let mut described = built_in()?;
         for folder in folders {
-            for file in files(folder)? {
-                registry.add(read_file(&file)?);
+            for file in listed(folder)? {
+                let source = Source::new(&file, &text_of(&file)?);
+                add(&mut described, source, &Origin::File(file))?;
+            }
+            for (id, change) in amendments(folder)? {
+                amend(&mut described, &id, &change)?;
             }
         }
+        let bridges = described
+            .into_iter()
+            .filter_map(|(id, described)| Some((id, Arc::new(described.bridge?))))
+            .collect();
+        let registry = Self { bridges };
         registry.check_guids()?;
         Ok(registry)
-    }
-
-    fn add(&mut self, reading: Reading) {
-        match reading {
-            Reading::Bridge(bridge) => {
-                self.bridges
-                    .insert(bridge.application.id.clone(), Arc::new(*bridge));
-            }
-            Reading::Hidden(id) => {
-                self.bridges.remove(&id);
-            }
-        }
     }
 
     /// One GUID means one application, or the answer would depend on chance.
@@ -130,16 +129,14 @@ impl Registry {
                         (Origin::BuiltIn, Origin::File(_)) => (other, bridge),
                         _ => (bridge, other),
                     };
-                    return Err(BridgeError {
-                        file: PathBuf::from(newer.origin.to_string()),
-                        line: 1,
-                        message: format!(
-                            "{} already belongs to {:?} ({}); use that id to replace it",
-                            guid.as_written(),
-                            older.application.id,
-                            older.origin
-                        ),
-                    });
+                    let message = format!(
+                        "{} already belongs to {:?} ({}); use that id to replace it",
+                        guid.as_written(),
+                        older.application.id,
+                        older.origin
+                    );
+                    let file = PathBuf::from(newer.origin.to_string());
+                    return Err(BridgeError::whole(&file, message));
                 }
             }
         }
@@ -165,61 +162,156 @@ impl Registry {
     }
 }
 
-/// Reads one file of the user's or the system's.
+/// A bridge while its layers are put together.
+struct Described {
+    source: Source,
+    /// None while it is hidden.
+    bridge: Option<Bridge>,
+}
+
+fn built_in() -> Result<BTreeMap<String, Described>, BridgeError> {
+    let mut described = BTreeMap::new();
+    for (name, text) in BUILT_IN {
+        let source = Source::new(Path::new(name), text);
+        add(&mut described, source, &Origin::BuiltIn)?;
+    }
+    Ok(described)
+}
+
+fn add(
+    described: &mut BTreeMap<String, Described>,
+    source: Source,
+    origin: &Origin,
+) -> Result<(), BridgeError> {
+    let (id, bridge) = match manifest::read(&source, origin.clone())? {
+        Reading::Bridge(bridge) => (bridge.application.id.clone(), Some(*bridge)),
+        Reading::Hidden(id) => (id, None),
+    };
+    described.insert(id, Described { source, bridge });
+    Ok(())
+}
+
+fn amend(
+    described: &mut BTreeMap<String, Described>,
+    id: &str,
+    file: &Path,
+) -> Result<(), BridgeError> {
+    let Some(known) = described.get_mut(id) else {
+        let message = format!("amends {id:?}, but no bridge has that id");
+        return Err(BridgeError::whole(file, message));
+    };
+    known.source.amend(file, &text_of(file)?);
+    let reading = manifest::read(&known.source, Origin::File(file.to_owned()))?;
+    let (amended, bridge) = match reading {
+        Reading::Bridge(bridge) => (bridge.application.id.clone(), Some(*bridge)),
+        Reading::Hidden(id) => (id, None),
+    };
+    if amended != id {
+        let message = format!("stands in {id}.d and cannot make it {amended:?}: leave `id` out");
+        return Err(BridgeError::whole(file, message));
+    }
+    known.bridge = bridge;
+    Ok(())
+}
+
+/// Reads one file of the user's or the system's. One in a folder `ID.d` is read as what it is, an
+/// amendment: of the file beside that folder, or of the built-in bridge.
 ///
 /// # Errors
 /// As [`Registry::load`].
 pub fn read_file(path: &Path) -> Result<Reading, BridgeError> {
-    trusted(path)?;
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    manifest::read(path, &text, Origin::File(path.to_owned()))
+    let folder = path
+        .parent()
+        .filter(|it| it.extension().is_some_and(|it| it == "d"));
+    if let Some((folder, id)) = folder.and_then(|it| Some((it, it.file_stem()?.to_str()?))) {
+        let mut described = built_in()?;
+        for file in listed(folder.parent().unwrap_or(Path::new(".")))? {
+            let source = Source::new(&file, &text_of(&file)?);
+            add(&mut described, source, &Origin::File(file))?;
+        }
+        amend(&mut described, id, path)?;
+        let bridge = described.remove(id).and_then(|described| described.bridge);
+        return Ok(bridge.map_or_else(
+            || Reading::Hidden(id.to_owned()),
+            |bridge| Reading::Bridge(Box::new(bridge)),
+        ));
+    }
+    let source = Source::new(path, &text_of(path)?);
+    manifest::read(&source, Origin::File(path.to_owned()))
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, BridgeError> {
+/// The `*.toml` of a folder, in order.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, BridgeError> {
+    entries(folder, "toml")
+}
+
+/// The ids and files of the folders `ID.d`, in order.
+fn amendments(folder: &Path) -> Result<Vec<(String, PathBuf)>, BridgeError> {
+    let mut all = Vec::new();
+    for folder in entries(folder, "d")? {
+        let id = folder
+            .file_stem()
+            .map(|id| id.to_string_lossy().into_owned());
+        for file in listed(&folder)? {
+            all.push((id.clone().unwrap_or_default(), file));
+        }
+    }
+    Ok(all)
+}
+
+fn entries(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, BridgeError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(unreadable(folder, &error)),
     };
-    trusted(folder)?;
-    let mut files: Vec<PathBuf> = entries
+    let metadata = fs::metadata(folder).map_err(|error| unreadable(folder, &error))?;
+    trusted(folder, &metadata)?;
+    let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
         .collect();
-    files.sort();
-    Ok(files)
+    paths.sort();
+    Ok(paths)
+}
+
+/// The text of a file that only its owner can have written. Asked of the open file, so that it is
+/// not another one by the time it is read.
+fn text_of(path: &Path) -> Result<String, BridgeError> {
+    let unreadable = |error| unreadable(path, &error);
+    // A named pipe would wait for ever to be opened.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(BridgeError::whole(path, "is no file"));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    trusted(path, &file.metadata().map_err(unreadable)?)?;
+    let mut text = String::new();
+    file.take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(BridgeError::whole(path, "is too large to be a bridge file"));
+    }
+    Ok(text)
 }
 
 /// A bridge file starts programs, so only its owner may write it: us or root.
-fn trusted(path: &Path) -> Result<(), BridgeError> {
-    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+fn trusted(path: &Path, metadata: &Metadata) -> Result<(), BridgeError> {
     let owner = metadata.uid();
-    let refuse = |message: &str| {
-        Err(BridgeError {
-            file: path.to_owned(),
-            line: 1,
-            message: message.to_owned(),
-        })
-    };
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return refuse("belongs to another user, who could make it start anything: copy it");
+        let message = "belongs to another user, who could make it start anything: copy it";
+        return Err(BridgeError::whole(path, message));
     }
     if metadata.mode() & 0o022 != 0 {
-        return refuse("can be written by others, who could make it start anything: chmod go-w it");
+        let message = "can be written by others, who could make it start anything: chmod go-w it";
+        return Err(BridgeError::whole(path, message));
     }
     Ok(())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> BridgeError {
-    BridgeError {
-        file: path.to_owned(),
-        line: 1,
-        message: format!("cannot be read: {error}"),
-    }
+    BridgeError::whole(path, format!("cannot be read: {error}"))
 }
 
 #[cfg(test)]
@@ -233,6 +325,9 @@ mod tests {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         for (name, text) in files {
             let path = dir.path().join(name);
+            let parent = path.parent().unwrap();
+            fs::create_dir_all(parent).unwrap();
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o700)).unwrap();
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
@@ -263,7 +358,7 @@ announce = "My Game"
         for (name, text) in BUILT_IN {
             let id = name.trim_end_matches(".toml");
             let Reading::Bridge(bridge) =
-                manifest::read(Path::new(name), text, Origin::BuiltIn).unwrap()
+                manifest::read(&Source::new(Path::new(name), text), Origin::BuiltIn).unwrap()
             else {
                 panic!("{name} is hidden")
             };
@@ -322,10 +417,7 @@ announce = "My Game"
                 "webcam.toml",
                 "id = \"webcam\"\nname = \"mine\"\nguids = [\"2A23868E-B45F-401d-B8B0-1E16B774A5B7\"]\nannounce = \"x\"\n[negotiation]\n",
             ),
-            (
-                "hide.toml",
-                "id = \"whiteboard\"\nenabled = false\nname = \"\"\nguids = []\nannounce = \"\"\n[negotiation]\n",
-            ),
+            ("hide.toml", "id = \"whiteboard\"\nenabled = false\n"),
             ("notes.txt", "not a bridge"),
         ]);
         let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
@@ -363,6 +455,90 @@ announce = "My Game"
             .unwrap_err()
             .to_string();
         assert!(error.ends_with("chmod go-w it"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_beside_it_amends_a_bridge() {
+        let dir = folder(&[
+            ("voice.d/10-name.toml", "name = \"telephone\"\n"),
+            (
+                "voice.d/20-mine.toml",
+                "[[handoff]]\nname = \"my phone\"\nadapter = \"sip\"\nagent = \"sip:me@127.0.0.1:5060\"\n\
+                 [[handoff]]\nname = \"linphone\"\nenabled = false\n",
+            ),
+            ("whiteboard.d/hide.toml", "enabled = false\n"),
+        ]);
+        let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
+        let voice = registry.by_id("voice").unwrap();
+        assert_eq!(voice.application.name, "telephone");
+        assert_eq!(voice.handoffs[0].name, "my phone");
+        assert!(
+            voice
+                .handoffs
+                .iter()
+                .all(|handoff| handoff.name != "linphone")
+        );
+        assert!(
+            voice
+                .handoffs
+                .iter()
+                .any(|handoff| handoff.name == "baresip")
+        );
+        assert!(voice.origin.to_string().ends_with("20-mine.toml"));
+        assert!(registry.by_id("whiteboard").is_none());
+    }
+
+    #[test]
+    fn an_amendment_that_is_wrong_is_told_as_its_own_mistake() {
+        for (name, text, told) in [
+            (
+                "voice.d/x.toml",
+                "\nnmae = \"x\"\n",
+                "x.toml:2:1: nmae: unknown field",
+            ),
+            (
+                "voice.d/x.toml",
+                "guids = 5\n",
+                "x.toml:1:9: guids: invalid type",
+            ),
+            (
+                "voice.d/x.toml",
+                "id = \"sound\"\n",
+                "x.toml: stands in voice.d",
+            ),
+            (
+                "vioce.d/x.toml",
+                "name = \"x\"\n",
+                "x.toml: amends \"vioce\"",
+            ),
+        ] {
+            let dir = folder(&[(name, text)]);
+            let error = Registry::load(&[dir.path().to_owned()]).unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_single_amendment_can_be_read() {
+        let dir = folder(&[
+            ("my-game.toml", GAME),
+            ("my-game.d/x.toml", "name = \"another\"\n"),
+            ("voice.d/x.toml", "enabled = false\n"),
+        ]);
+        let Reading::Bridge(game) = read_file(&dir.path().join("my-game.d/x.toml")).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(game.application.name, "another");
+        let voice = read_file(&dir.path().join("voice.d/x.toml")).unwrap();
+        assert!(matches!(voice, Reading::Hidden(id) if id == "voice"));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let dir = folder(&[]);
+        fs::create_dir(dir.path().join("x.toml")).unwrap();
+        let error = Registry::load(&[dir.path().to_owned()]).unwrap_err();
+        assert!(error.to_string().ends_with("is no file"), "{error}");
     }
 
     #[test]

@@ -79,19 +79,30 @@ fn as_table(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), String>) 
                 let _ = writeln!(text, "    not {}: {missing}", handoff.name);
             }
         }
+        if let Some(note) = &bridge.note {
+            let _ = writeln!(text, "    note: {note}");
+        }
         let _ = writeln!(text, "    described in: {}", bridge.origin);
         text.push('\n');
     }
     text
 }
 
+/// The name of the first handoff that can run.
+fn taker<'a>(
+    bridge: &'a Bridge,
+    role: Role,
+    medium: Medium,
+    fits: &impl Fn(&Handoff) -> Result<(), String>,
+) -> Option<&'a str> {
+    bridge
+        .handoffs(role)
+        .find(|handoff| handoff.medium == medium && fits(handoff).is_ok())
+        .map(|handoff| handoff.name.as_str())
+}
+
 fn takers(bridge: &Bridge, role: Role, fits: &impl Fn(&Handoff) -> Result<(), String>) -> String {
-    let first = |medium| {
-        bridge
-            .handoffs(role)
-            .find(|handoff| handoff.medium == medium && fits(handoff).is_ok())
-            .map(|handoff| handoff.name.as_str())
-    };
+    let first = |medium| taker(bridge, role, medium, fits);
     match (first(Medium::Session), first(Medium::Video)) {
         (Some(session), Some(video)) => format!("{session}, pictures with {video}"),
         (Some(session), None) => session.to_owned(),
@@ -132,6 +143,11 @@ fn as_json(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), String>) -
                 "name": bridge.application.name,
                 "guids": guids,
                 "unclaimed": bridge.unclaimed,
+                "takes": {
+                    "invitee": taker(bridge, Role::Invitee, Medium::Session, &fits),
+                    "inviter": taker(bridge, Role::Inviter, Medium::Session, &fits),
+                },
+                "note": bridge.note,
                 "origin": bridge.origin.to_string(),
                 "handoffs": handoffs,
             })
@@ -175,5 +191,10 @@ mod tests {
             "linphonec is not installed"
         );
         assert_eq!(voice["handoffs"][1]["missing"], serde_json::Value::Null);
+        assert_eq!(voice["takes"]["invitee"], "baresip");
+        assert_eq!(voice["takes"]["inviter"], "baresip");
+        let mut all = value.as_array().unwrap().iter();
+        let game = all.find(|bridge| bridge["id"] == "jedi-knight");
+        assert_eq!(game.unwrap()["takes"]["invitee"], serde_json::Value::Null);
     }
 }

@@ -35,6 +35,11 @@ pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
     if let Err(error) = &registry {
         let _ = writeln!(text, "bridges: WRONG: {error}");
     }
+    if let (Ok(configuration), Ok(registry)) = (&configuration, &registry) {
+        for told in configuration.without_effect(registry) {
+            let _ = writeln!(text, "configuration: WITHOUT EFFECT: {told}");
+        }
+    }
     // The route to the documentation network is the default route; nothing is sent.
     let route = runtime.block_on(own::address_towards(Ipv4Addr::new(192, 0, 2, 1)));
     let _ = match (

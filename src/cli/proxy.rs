@@ -63,6 +63,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     let settings =
         dispatcher::Settings::from_config(&config, announce).map_err(Failure::configuration)?;
+    for told in config.without_effect(&settings.registry) {
+        tracing::warn!("configuration: without effect: {told}");
+    }
     let dispatcher = Dispatcher::start(settings);
     let settings = ProxySettings {
         listen: config.proxy.listen,

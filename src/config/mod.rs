@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    bridge::Unclaimed,
+    bridge::{Registry, Unclaimed, source::Source},
     consent::{Decision, Rule, Rules},
     endpoint::policy::Network,
-    negotiation::Timers,
+    negotiation::{Limits, Timers},
 };
 
 /// Everything a user can set.
@@ -28,6 +28,8 @@ pub struct Config {
     pub consent: Consent,
     /// `[timers]`
     pub timers: TimerSettings,
+    /// `[limits]`
+    pub limits: LimitSettings,
     /// `[call]`
     pub call: Call,
     /// `[recordings]`
@@ -43,6 +45,7 @@ pub struct Proxy {
     /// Where the client connects.
     pub listen: SocketAddr,
     /// The server, `host:port`.
+    #[serde(deserialize_with = "host_and_port")]
     pub server: Option<String>,
 }
 
@@ -60,6 +63,7 @@ impl Default for Proxy {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct NetworkSettings {
     /// The address of ours that peers are told.
+    #[serde(deserialize_with = "own_address")]
     pub announce: Option<Ipv4Addr>,
     /// Addresses of peers that are permitted although they are special.
     pub allow: Vec<Network>,
@@ -80,13 +84,35 @@ pub struct Consent {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct TimerSettings {
     /// How long an offer waits for the user.
+    #[serde(deserialize_with = "at_least_one")]
     pub offer: Option<u32>,
     /// How long an invitation of ours waits for the peer.
+    #[serde(deserialize_with = "at_least_one")]
     pub invite: Option<u32>,
     /// How long a program may take until it listens.
+    #[serde(deserialize_with = "at_least_one")]
     pub prepare: Option<u32>,
     /// How long we wait for the second ACCEPT.
+    #[serde(deserialize_with = "at_least_one")]
     pub accept: Option<u32>,
+}
+
+/// `[limits]`: how much the contacts of one account may ask for at once.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LimitSettings {
+    /// Invitations in any state.
+    #[serde(deserialize_with = "at_least_one")]
+    pub invitations: Option<u32>,
+    /// Unanswered offers.
+    #[serde(deserialize_with = "at_least_one")]
+    pub offers: Option<u32>,
+    /// Unanswered offers of one contact.
+    #[serde(deserialize_with = "at_least_one")]
+    pub offers_per_contact: Option<u32>,
+    /// Offers of one contact within a minute.
+    #[serde(deserialize_with = "at_least_one")]
+    pub offers_per_minute: Option<u32>,
 }
 
 /// Who places the call after the invitation.
@@ -108,7 +134,8 @@ pub enum Caller {
 pub struct Call {
     /// Who calls.
     pub caller: Caller,
-    /// How long `auto` waits for the peer's call, in seconds.
+    /// How long `auto` waits for the peer's call, in seconds, 0 to 10.
+    #[serde(deserialize_with = "a_moment")]
     pub wait: f32,
     /// The handoff to try first, by name.
     pub prefer: Option<String>,
@@ -195,37 +222,52 @@ impl Config {
     /// # Errors
     /// What is wrong, where.
     pub fn read(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let before = text.as_bytes().get(..start).unwrap_or_default();
-            let newlines = before.iter().filter(|byte| **byte == b'\n').count();
-            let excerpt: String = text
-                .lines()
-                .nth(newlines)
-                .unwrap_or_default()
-                .trim()
-                .chars()
-                .take(60)
-                .collect();
+        let read = Source::new(file, text)
+            .read::<Self>()
+            .map(|read| read.value);
+        read.map_err(|error| {
+            let (line, key) = error
+                .place
+                .map_or((1, String::new()), |it| (it.line, it.key));
+            let key = if key.is_empty() {
+                key
+            } else {
+                format!("{key}: ")
+            };
             ConfigError::Wrong {
-                file: file.to_owned(),
-                line: 1 + newlines,
-                message: format!("`{excerpt}`: {}", error.message()),
-            }
-        })?;
-        if !config.call.wait.is_finite() || !(0.0..=10.0).contains(&config.call.wait) {
-            let line = 1 + text
-                .lines()
-                .take_while(|line| !line.trim().starts_with("wait"))
-                .count();
-            let message = "call.wait is a number of seconds from 0 to 10".to_owned();
-            return Err(ConfigError::Wrong {
-                file: file.to_owned(),
+                file: error.file,
                 line,
-                message,
-            });
+                message: format!("{key}{}", error.message),
+            }
+        })
+    }
+
+    /// What is no mistake in the file itself, but has no effect with these bridges.
+    #[must_use]
+    pub fn without_effect(&self, registry: &Registry) -> Vec<String> {
+        let mut told = Vec::new();
+        for id in self
+            .consent
+            .rule
+            .iter()
+            .filter_map(|rule| rule.application.as_ref())
+        {
+            if registry.by_id(id).is_none() {
+                told.push(format!(
+                    "a rule under [consent] is for the application {id:?}, which no bridge has"
+                ));
+            }
         }
-        Ok(config)
+        if let Some(prefer) = &self.call.prefer {
+            let mut handoffs = registry.iter().flat_map(|bridge| &bridge.handoffs);
+            if !handoffs.any(|handoff| handoff.name == *prefer) {
+                told.push(format!("call.prefer is {prefer:?}, which no bridge has"));
+            }
+        }
+        if let Some(file) = self.call.play.as_ref().filter(|file| !file.is_file()) {
+            told.push(format!("call.play is {}, which is no file", file.display()));
+        }
+        told
     }
 
     /// The consent rules.
@@ -253,6 +295,25 @@ impl Config {
         }
     }
 
+    /// The negotiation's limits.
+    #[must_use]
+    pub fn negotiation_limits(&self) -> Limits {
+        let number = |set: Option<u32>, default: usize| {
+            set.map_or(default, |set| usize::try_from(set).unwrap_or(usize::MAX))
+        };
+        let default = Limits::default();
+        Limits {
+            sessions: number(self.limits.invitations, default.sessions),
+            pending: number(self.limits.offers, default.pending),
+            pending_per_peer: number(self.limits.offers_per_contact, default.pending_per_peer),
+            offers_per_minute: self
+                .limits
+                .offers_per_minute
+                .unwrap_or(default.offers_per_minute),
+            ..default
+        }
+    }
+
     /// Where recordings go: as set, else `$XDG_DATA_HOME/msn-handoff/recordings`.
     #[must_use]
     pub fn recordings_folder(&self) -> PathBuf {
@@ -265,6 +326,48 @@ impl Config {
             )
         })
     }
+}
+
+/// `host:port`; a host alone is what people write first.
+fn host_and_port<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(reader)?;
+    let is_right = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty()
+            && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/')
+            && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    if is_right {
+        return Ok(Some(text));
+    }
+    Err(de::Error::custom(
+        "write a host and a port, such as msnmsgr.example.net:1863",
+    ))
+}
+
+/// An address that a peer can answer to.
+fn own_address<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Ipv4Addr>, D::Error> {
+    let ip = Ipv4Addr::deserialize(reader)?;
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() {
+        return Err(de::Error::custom(format!(
+            "nobody can answer to {ip}: write the address that contacts reach you at"
+        )));
+    }
+    Ok(Some(ip))
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<u32>, D::Error> {
+    match u32::deserialize(reader)? {
+        0 => Err(de::Error::custom("0 leaves nothing: write 1 or more")),
+        number => Ok(Some(number)),
+    }
+}
+
+fn a_moment<'de, D: Deserializer<'de>>(reader: D) -> Result<f32, D::Error> {
+    let seconds = f32::deserialize(reader)?;
+    if (0.0..=10.0).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(de::Error::custom("write a number of seconds from 0 to 10"))
 }
 
 #[cfg(test)]
@@ -306,6 +409,7 @@ mod tests {
             "network",
             "consent",
             "timers",
+            "limits",
             "call",
             "recordings",
         ] {
@@ -315,7 +419,7 @@ mod tests {
                 format!("[{section}]\nnonsense = 1")
             };
             let message = read(&text).unwrap_err().to_string();
-            let keys: Vec<&str> = message.split('`').skip(5).step_by(2).collect();
+            let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
             assert!(!keys.is_empty(), "{message}");
             for key in keys {
                 let named = documented().lines().any(|line| {
@@ -343,11 +447,45 @@ mod tests {
             "[call]\ncaller = \"me\"\n",
             "[call]\nwait = 99\n",
             "[timers]\noffer = -1\n",
+            "[timers]\noffer = 0\n",
+            "[limits]\noffers = 5000000000\n",
+            "[proxy]\nserver = \"msnmsgr.example.net\"\n",
+            "[network]\nannounce = \"0.0.0.0\"\n",
+            "[call]\nwait = nan\n",
+            "[call\n",
             "unclaimed = \"drop\"\n",
         ] {
             messages.push_str(&format!("{}\n", read(text).unwrap_err()));
         }
         insta::assert_snapshot!(messages);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let registry = Registry::load(&[]).unwrap();
+        let documented = read(documented()).unwrap();
+        assert_eq!(
+            documented.without_effect(&registry),
+            ["call.play is /home/me/greeting.wav, which is no file"]
+        );
+        let slips = "[call]\nprefer = \"barseip\"\n[[consent.rule]]\napplication = \"vioce\"\ndecision = \"refuse\"\n";
+        assert_eq!(
+            read(slips).unwrap().without_effect(&registry),
+            [
+                "a rule under [consent] is for the application \"vioce\", which no bridge has",
+                "call.prefer is \"barseip\", which no bridge has"
+            ]
+        );
+    }
+
+    #[test]
+    fn limits_replace_the_defaults_one_by_one() {
+        let set = read("[limits]\noffers-per-contact = 2\n").unwrap();
+        let expected = Limits {
+            pending_per_peer: 2,
+            ..Limits::default()
+        };
+        assert_eq!(set.negotiation_limits(), expected);
     }
 
     #[test]

@@ -70,13 +70,15 @@ impl Settings {
         Ok(Self {
             registry: Arc::new(Registry::load(&folders())?),
             rules: config.rules(),
-            policy: Policy::new(announce, config.network.allow.clone()),
+            policy: Policy::new(announce, config.network.allow.clone())
+                .with_own(config.proxy.listen),
             announce,
             recordings: config.recordings_folder(),
             call: config.call.clone(),
             unclaimed: config.unclaimed,
             negotiation: negotiation::Settings {
                 timers: config.negotiation_timers(),
+                limits: config.negotiation_limits(),
                 ..negotiation::Settings::default()
             },
         })

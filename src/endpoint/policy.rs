@@ -13,6 +13,7 @@ use std::{
 pub struct Policy {
     loopback: bool,
     allowed: Vec<Network>,
+    own: Vec<SocketAddrV4>,
 }
 
 /// A range of IPv4 addresses, written `192.0.2.0/24` or as one address.
@@ -29,7 +30,7 @@ pub struct Allowed(SocketAddrV4);
 
 /// Why an address is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{address} is {why}; `allow` under [network] in the configuration can permit it")]
+#[error("{address} is {why}{}", why.remedy())]
 pub struct Refusal {
     address: SocketAddrV4,
     why: Why,
@@ -53,6 +54,17 @@ enum Why {
     Reserved,
     #[error("without a port")]
     NoPort,
+    #[error("where we listen ourselves")]
+    Own,
+}
+
+impl Why {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::NoPort | Self::Own => "",
+            _ => "; `allow` under [network] in the configuration can permit it",
+        }
+    }
 }
 
 /// What a text that should be a network is not.
@@ -68,7 +80,32 @@ impl Policy {
         Self {
             loopback: announced.is_loopback(),
             allowed,
+            own: Vec::new(),
         }
+    }
+
+    /// The same, knowing where we listen: a peer that names that address would have us talk to
+    /// ourselves. No configuration permits it.
+    #[must_use]
+    pub fn with_own(mut self, listening: SocketAddr) -> Self {
+        match listening {
+            SocketAddr::V4(listening) => self.own.push(listening),
+            // `[::]` listens on IPv4 as well.
+            SocketAddr::V6(listening) if listening.ip().is_unspecified() => {
+                let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, listening.port());
+                self.own.push(everywhere);
+            }
+            SocketAddr::V6(_) => {}
+        }
+        self
+    }
+
+    /// Where it listens everywhere we know only that the loopback addresses are ours.
+    fn is_own(&self, address: SocketAddrV4) -> bool {
+        self.own.iter().any(|own| {
+            let everywhere = own.ip().is_unspecified() && address.ip().is_loopback();
+            own.port() == address.port() && (own.ip() == address.ip() || everywhere)
+        })
     }
 
     /// Whether that address may be used.
@@ -80,6 +117,9 @@ impl Policy {
         let refuse = |why| Err(Refusal { address, why });
         if port == 0 {
             return refuse(Why::NoPort);
+        }
+        if self.is_own(address) {
+            return refuse(Why::Own);
         }
         if self.allowed.iter().any(|network| network.contains(ip)) {
             return Ok(Allowed(address));
@@ -240,6 +280,35 @@ mod tests {
             Policy::new(ip("192.168.0.2"), vec![])
                 .check(ip("127.0.0.1"), 9)
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn where_we_listen_nobody_sends_us() {
+        let everything = vec!["0.0.0.0/0".parse().unwrap()];
+        let policy = Policy::new(ip("127.0.0.1"), everything)
+            .with_own("127.0.0.1:1863".parse().unwrap())
+            .with_own("0.0.0.0:7000".parse().unwrap())
+            .with_own("[::]:7001".parse().unwrap())
+            .with_own("192.168.0.2:5060".parse().unwrap());
+        for (address, port, allowed) in [
+            ("127.0.0.1", 1863, false),
+            ("127.0.0.1", 1864, true),
+            ("127.0.0.2", 1863, true),
+            ("127.0.0.9", 7000, false),
+            ("127.0.0.1", 7001, false),
+            ("8.8.8.8", 7000, true),
+            ("192.168.0.2", 5060, false),
+            ("192.168.0.2", 5061, true),
+            ("192.168.0.3", 5060, true),
+        ] {
+            let checked = policy.check(ip(address), port);
+            assert_eq!(checked.is_ok(), allowed, "{address}:{port}");
+        }
+        let told = policy.check(ip("127.0.0.1"), 1863).unwrap_err();
+        assert_eq!(
+            told.to_string(),
+            "127.0.0.1:1863 is where we listen ourselves"
         );
     }
 

@@ -208,12 +208,10 @@ impl Driver {
         let mut hosts = Vec::new();
         let mut targets = Vec::new();
         let mut refused = None;
+        let policy = task.policy.clone().with_own(listening.at.into());
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
-            match task
-                .policy
-                .check(candidate.ip, candidate.port.unwrap_or(5060))
-            {
+            match policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
                 Ok(allowed) => {
                     if !hosts.contains(&candidate.ip) {
                         hosts.push(candidate.ip);
