@@ -1,6 +1,7 @@
 //! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
+mod one_program;
 pub mod quake3;
 pub mod sip;
 
@@ -95,6 +96,7 @@ pub enum Report {
 /// Runs the adapter of that kind until the hand-over is over.
 pub async fn run(kind: AdapterKind, task: Task) {
     match kind {
+        AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AdapterKind, Template, TemplateError, Value, Values};
+use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
     launch::{Plan, PrivateDir, Ready, Stop},
     negotiation::Role,
@@ -56,6 +56,14 @@ pub struct Handoff {
     pub builtin: bool,
     /// Program and arguments. Empty when the program already runs or is built in.
     pub run: Vec<Template>,
+    /// Groups of further arguments, each added only when all its placeholders have a value.
+    pub optional: Vec<Vec<Template>>,
+    /// The folder it is started in; its private folder without one.
+    pub start_in: Option<Template>,
+    /// Where the other side's game may be (what they mean is the adapter's affair).
+    pub ports: Ports,
+    /// The protocol numbers of a game it can join; any without one.
+    pub protocols: Vec<u32>,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -251,12 +259,24 @@ impl Handoff {
             dir.write(Path::new(name), contents.as_bytes())
                 .map_err(failed(name))?;
         }
-        let args = self
+        let mut args = self
             .run
             .iter()
             .skip(1)
             .map(|argument| argument.expand(&values).map(OsString::from))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        for group in &self.optional {
+            let more: Result<Vec<_>, _> = group.iter().map(|text| text.expand(&values)).collect();
+            match more {
+                Ok(more) => args.extend(more.into_iter().map(OsString::from)),
+                Err(TemplateError::NoValue(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let start_in = match &self.start_in {
+            Some(folder) => PathBuf::from(folder.expand(&values)?),
+            None => dir.path().to_owned(),
+        };
         let env = self
             .env
             .iter()
@@ -277,7 +297,7 @@ impl Handoff {
             program,
             args,
             env,
-            dir: Some(dir.path().to_owned()),
+            dir: Some(start_in),
             ready,
             ready_within: self.ready_within,
             stop: self.stop.clone(),

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, ReadyRule, Template, Unclaimed,
+    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, ReadyRule, Template,
+    Unclaimed,
     source::{Read, Source},
 };
 use crate::{
@@ -173,6 +174,12 @@ struct RawHandoff {
     builtin: bool,
     #[serde(default)]
     run: Vec<Spanned<String>>,
+    #[serde(default)]
+    optional: Vec<Vec<Spanned<String>>>,
+    start_in: Option<Spanned<String>>,
+    ports: Option<Spanned<String>>,
+    #[serde(default)]
+    protocols: Vec<u32>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -450,6 +457,19 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
         medium: raw.medium,
         builtin: raw.builtin,
         run,
+        optional: raw
+            .optional
+            .iter()
+            .map(|group| all(group, template))
+            .collect::<Result<_, _>>()?,
+        start_in: raw.start_in.as_ref().map(template).transpose()?,
+        ports: raw
+            .ports
+            .as_ref()
+            .map(|text| ports(place, text))
+            .transpose()?
+            .unwrap_or_default(),
+        protocols: raw.protocols.clone(),
         agent: raw.agent.as_ref().map(template).transpose()?,
         env: templates(&raw.env, template)?,
         dirs: raw.dirs.iter().map(|dir| dir.get_ref().clone()).collect(),
@@ -477,6 +497,11 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
             .map_or(READY_WITHIN, |s| Duration::from_secs(s.into())),
         stop,
     })
+}
+
+fn ports(place: &Read<'_, File>, text: &Spanned<String>) -> Result<Ports, BridgeError> {
+    let parsed = text.get_ref().parse();
+    parsed.map_err(|error: super::NoPorts| place.error(text.span(), error))
 }
 
 fn all(

@@ -8,6 +8,7 @@
 mod handoff;
 mod manifest;
 mod placeholder;
+mod ports;
 mod registry;
 pub(crate) mod source;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
+pub use ports::{NoPorts, Ports};
 pub use registry::{Registry, folders, read_file};
 pub use source::{BridgeError, Place};
 
@@ -27,6 +29,8 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
+    Quake3,
 }
 
 /// What becomes of an invitation that nothing here can take.

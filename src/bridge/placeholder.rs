@@ -12,6 +12,7 @@ pub(super) const KNOWN: &[&str] = &[
     "agent.port",
     "agent.rtp",
     "dir",
+    "game.mod",
     "own.ip",
     "peer",
     "peer.ip",
@@ -19,6 +20,9 @@ pub(super) const KNOWN: &[&str] = &[
     "runtime",
     "sdp",
 ];
+
+/// Those that are text of a peer's choosing.
+const FOREIGN: &[&str] = &["game.mod", "peer"];
 
 /// The longest text of a peer's choosing that is handed on, in bytes.
 const MAX_WORD: usize = 128;
@@ -32,7 +36,7 @@ pub enum Value {
     Port(u16),
     /// A path of our own making.
     Path(PathBuf),
-    /// Text from outside; made by [`Value::word`] only.
+    /// Text from outside; made by [`Value::word`] and [`Value::plain_name`] only.
     Word(Word),
 }
 
@@ -108,6 +112,17 @@ impl Value {
         Ok(Self::Word(Word(text.to_owned())))
     }
 
+    /// As [`Value::word`], for what will name a file or a folder: letters, digits, `_` and `-`.
+    ///
+    /// # Errors
+    /// [`TemplateError::Unsafe`], naming `what` it was.
+    pub fn plain_name(what: &str, text: &str) -> Result<Self, TemplateError> {
+        if text.contains(['.', '@', '+']) {
+            return Err(TemplateError::Unsafe(what.to_owned()));
+        }
+        Self::word(what, text)
+    }
+
     fn print(&self) -> String {
         match self {
             Self::Ip(ip) => ip.to_string(),
@@ -179,13 +194,16 @@ impl Template {
         Ok(template)
     }
 
-    /// `{peer}` is the only text of a peer's choosing.
+    /// Text of a peer's choosing stands alone.
     fn check_alone(&self) -> Result<(), TemplateError> {
-        let foreign = |piece: &Piece| matches!(piece, Piece::Placeholder(name) if name == "peer");
-        if self.pieces.len() > 1 && self.pieces.iter().any(foreign) {
-            return Err(TemplateError::NotAlone("peer".into()));
+        let foreign = |piece: &Piece| match piece {
+            Piece::Placeholder(name) if FOREIGN.contains(&name.as_str()) => Some(name.clone()),
+            _ => None,
+        };
+        match self.pieces.iter().find_map(foreign) {
+            Some(name) if self.pieces.len() > 1 => Err(TemplateError::NotAlone(name)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The text with every placeholder replaced.
@@ -327,6 +345,14 @@ mod tests {
             &long,
         ] {
             assert!(Value::word("handle", text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_from_outside_leads_nowhere_else() {
+        assert!(Value::plain_name("mod", "japlus_2-x").is_ok());
+        for text in ["", ".", "..", "a.b", "-x", "a/b", "a b", "+quit", "a@b"] {
+            assert!(Value::plain_name("mod", text).is_err(), "{text:?}");
         }
     }
 
