@@ -472,6 +472,28 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_arguments_is_added_when_all_it_needs_is_known() {
+        let handoff = handoff(
+            "run = [\"true\", \"a\"]\nstart-in = \"/usr\"\n\
+             optional = [[\"+set\", \"fs_game\", \"{game.mod}\"], [\"-p\", \"{peer.port}\"]]\n",
+        );
+        let arguments = |values: &Values| {
+            let plan = handoff.plan(values, &PrivateDir::new().unwrap()).unwrap();
+            let plan = plan.unwrap();
+            assert_eq!(plan.dir, Some(PathBuf::from("/usr")));
+            plan.args
+        };
+        let values = Values::default().with("peer.port", Value::Port(7));
+        assert_eq!(arguments(&Values::default()), ["a"]);
+        assert_eq!(arguments(&values), ["a", "-p", "7"]);
+        let values = values.with("game.mod", Value::plain_name("mod", "japlus").unwrap());
+        assert_eq!(
+            arguments(&values),
+            ["a", "+set", "fs_game", "japlus", "-p", "7"]
+        );
+    }
+
+    #[test]
     fn every_argument_vector_we_ship() {
         let mut vectors = String::new();
         for bridge in Registry::load(&[]).unwrap().iter() {
@@ -483,6 +505,9 @@ mod tests {
                     handoff.name,
                     run.join("\n  ")
                 ));
+                for text in handoff.optional.iter().flatten() {
+                    vectors.push_str(&format!("  [{text}]\n"));
+                }
             }
         }
         insta::assert_snapshot!(vectors);
