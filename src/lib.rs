@@ -41,3 +41,4 @@ pub mod media;
 pub mod msnp;
 pub mod negotiation;
 pub mod shown;
+pub mod wine;

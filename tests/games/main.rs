@@ -107,7 +107,6 @@ impl Running {
                 let Some(report) = self.reports.recv().await else {
                     panic!("{what}: the adapter returned after {:?}", self.seen);
                 };
-                eprintln!("{report:?}");
                 self.seen.push(format!("{report:?}"));
                 if let Some(found) = wanted(&report) {
                     return found;
