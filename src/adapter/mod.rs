@@ -1,6 +1,7 @@
 //! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
+pub mod directplay;
 mod one_program;
 pub mod quake3;
 pub mod sip;

@@ -1,0 +1,3 @@
+//! Games of the DirectPlay 4 generation in Wine (APPLICATIONS.md 5).
+
+pub mod enumerate;
