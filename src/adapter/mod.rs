@@ -2,6 +2,7 @@
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
 pub mod directplay;
+pub mod forward_tcp;
 mod one_program;
 pub mod quake3;
 pub mod sip;
@@ -97,6 +98,8 @@ pub enum Report {
 /// Runs the adapter of that kind until the hand-over is over.
 pub async fn run(kind: AdapterKind, task: Task) {
     match kind {
+        AdapterKind::DirectPlay => directplay::run(task).await,
+        AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }

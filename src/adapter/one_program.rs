@@ -1,13 +1,15 @@
 //! One program takes the whole session: it is found among the handoffs, started, watched and ended.
 //! What the adapters of games share.
 
+use std::net::SocketAddrV4;
+
 use tokio::sync::mpsc;
 
 use super::{Order, Report, Task};
 use crate::{
-    bridge::{AdapterKind, Handoff, Medium, Values},
+    bridge::{AdapterKind, Handoff, Medium, Value, Values},
     launch::{self, PrivateDir, Program},
-    negotiation::Announced,
+    negotiation::{Announced, Announcement, Remote},
 };
 
 /// A started program. Dropping it ends it.
@@ -40,6 +42,13 @@ impl Task {
         self.report(Report::Say(line.into()));
     }
 
+    pub(super) fn fail(&self, why: String) {
+        self.report(Report::Failed {
+            not_installed: false,
+            why,
+        });
+    }
+
     /// Tells the address that was asked for.
     pub(super) fn ready(&self) {
         let port = self.bridge.application.port.map(|port| port.number);
@@ -65,6 +74,32 @@ impl Task {
 
 async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
     while !matches!(orders.recv().await, Some(Order::End) | None) {}
+}
+
+/// How a session with one program begins.
+pub(super) enum Beginning {
+    /// Our program is to be joined: start it, then tell our address.
+    Host,
+    /// The peer's program is to be joined.
+    Join(Remote),
+    /// There will be none.
+    Ended,
+}
+
+/// Follows the handshake until there is something to do. Who joins has an address to tell, at
+/// which nobody listens.
+pub(super) async fn beginning(task: &mut Task) -> Beginning {
+    let application = &task.bridge.application;
+    let hosts = application.must_listen(task.role, Announcement::Accept);
+    loop {
+        match task.orders.recv().await {
+            Some(Order::Prepare(_) | Order::Connected(_)) if hosts => return Beginning::Host,
+            Some(Order::Prepare(_)) => task.ready(),
+            Some(Order::Connected(remote)) => return Beginning::Join(remote),
+            Some(Order::Context(_)) => {}
+            Some(Order::End) | None => return Beginning::Ended,
+        }
+    }
 }
 
 /// Starts the first of `handoffs` that can run and becomes ready.
@@ -182,4 +217,31 @@ pub(super) async fn attend(mut task: Task, mut started: Started) {
             "{name} has ended ({exit}){words}"
         )));
     }
+}
+
+/// Our program is the one to be joined. The other side asks for minutes, so the program may still
+/// be loading when our address goes out.
+pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
+    let handoffs = task.handoffs(adapter);
+    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    match start(&mut task, &handoffs, &values).await {
+        Ok(started) => {
+            task.ready();
+            attend(task, started).await;
+        }
+        Err(why) => give_up(&task, why),
+    }
+}
+
+/// The values of a hand-over to a program that joins the peer's.
+pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
+    let mut values = Values::default()
+        .with("own.ip", Value::Ip(task.own_ip))
+        .with("peer.ip", Value::Ip(*at.ip()))
+        .with("peer.port", Value::Port(at.port()));
+    // A handle that no program should get is not given to one.
+    if let Ok(peer) = Value::word("peer", &task.peer) {
+        values.set("peer", peer);
+    }
+    values
 }

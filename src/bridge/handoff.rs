@@ -5,6 +5,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
     launch::{Plan, PrivateDir, Ready, Stop},
     negotiation::Role,
+    wine::{Game, Wanted},
 };
 
 /// What part of a session a handoff takes.
@@ -64,6 +66,12 @@ pub struct Handoff {
     pub ports: Ports,
     /// The protocol numbers of a game it can join; any without one.
     pub protocols: Vec<u32>,
+    /// The Windows game that it starts; it cannot run where there is none.
+    pub wine: Option<Wanted>,
+    /// Where `ports` are forwarded to.
+    pub to: Option<Ipv4Addr>,
+    /// How long a forwarded port may be silent.
+    pub idle: Duration,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -107,6 +115,8 @@ pub(super) trait Machine {
     fn program(&self, name: &str) -> Option<PathBuf>;
     /// Whether a file, a folder or a socket is there.
     fn exists(&self, path: &Path) -> bool;
+    /// A Windows game in a prefix of Wine's.
+    fn game(&self, wanted: &Wanted) -> Option<Game>;
 }
 
 /// This one.
@@ -125,6 +135,10 @@ impl Machine for Here {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn game(&self, wanted: &Wanted) -> Option<Game> {
+        wanted.find()
     }
 }
 
@@ -146,6 +160,9 @@ pub enum Missing {
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
+    /// A Windows game is not in the prefix.
+    #[error("there is no {0}")]
+    Game(String),
     /// None of the alternatives is there: no display, no sound.
     #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
     All {
@@ -304,7 +321,8 @@ impl Handoff {
         }))
     }
 
-    /// Adds `{path.NAME}` for each entry of `paths`, and `{runtime}`.
+    /// Adds `{path.NAME}` for each entry of `paths`, `{runtime}`, and what is known of the Windows
+    /// game.
     fn paths(&self, machine: &impl Machine, mut values: Values) -> Result<Values, Missing> {
         if let Some(runtime) = machine.variable("XDG_RUNTIME_DIR") {
             values.set("runtime", Value::Path(runtime.into()));
@@ -312,6 +330,7 @@ impl Handoff {
         for (name, candidates) in &self.paths {
             let found = candidates
                 .iter()
+                .map(|path| at_home(machine, path))
                 .find(|path| machine.exists(path))
                 .ok_or_else(|| {
                     let all: Vec<String> = candidates
@@ -320,9 +339,27 @@ impl Handoff {
                         .collect();
                     Missing::File(all.join(" or "))
                 })?;
-            values.set(&format!("path.{name}"), Value::Path(found.clone()));
+            values.set(&format!("path.{name}"), Value::Path(found));
+        }
+        if let Some(wanted) = &self.wine {
+            let game = machine.game(wanted);
+            let game = game.ok_or_else(|| Missing::Game(wanted.describe()))?;
+            values.set("game.exe", Value::Path(game.program));
+            values.set("game.dir", Value::Path(game.folder));
+            values.set("wine.prefix", Value::Path(game.prefix));
+            if let Some(guid) = game.guid.and_then(|guid| guid.bytes()) {
+                values.set("game.guid", Value::Guid(guid));
+            }
         }
         Ok(values)
+    }
+}
+
+/// A path that begins with `~/`.
+fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), machine.variable("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
     }
 }
 
@@ -334,7 +371,7 @@ fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, net::Ipv4Addr};
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
@@ -362,6 +399,16 @@ mod tests {
 
         fn exists(&self, path: &Path) -> bool {
             self.0.contains(path.to_str().unwrap())
+        }
+
+        fn game(&self, wanted: &Wanted) -> Option<Game> {
+            let program = PathBuf::from(wanted.programs.first()?.replace('\\', "/"));
+            self.exists(&program).then(|| Game {
+                prefix: "/prefix".into(),
+                folder: program.parent().unwrap().to_owned(),
+                program,
+                guid: wanted.guids.first().copied(),
+            })
         }
     }
 

@@ -29,6 +29,11 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A game that speaks DirectPlay 4, in Wine: waits until the host's session is there.
+    #[serde(rename = "directplay")]
+    DirectPlay,
+    /// A TCP relay to another machine of ours.
+    ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
 }

@@ -12,6 +12,9 @@ pub(super) const KNOWN: &[&str] = &[
     "agent.port",
     "agent.rtp",
     "dir",
+    "game.dir",
+    "game.exe",
+    "game.guid",
     "game.mod",
     "own.ip",
     "peer",
@@ -19,6 +22,8 @@ pub(super) const KNOWN: &[&str] = &[
     "peer.port",
     "runtime",
     "sdp",
+    "session.guid",
+    "wine.prefix",
 ];
 
 /// Those that are text of a peer's choosing.
@@ -36,6 +41,8 @@ pub enum Value {
     Port(u16),
     /// A path of our own making.
     Path(PathBuf),
+    /// A GUID, as the bytes that Windows keeps.
+    Guid([u8; 16]),
     /// Text from outside; made by [`Value::word`] and [`Value::plain_name`] only.
     Word(Word),
 }
@@ -128,6 +135,7 @@ impl Value {
             Self::Ip(ip) => ip.to_string(),
             Self::Port(port) => port.to_string(),
             Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Guid(bytes) => guid(*bytes),
             Self::Word(word) => word.0.clone(),
         }
     }
@@ -247,6 +255,16 @@ impl std::fmt::Display for Template {
     }
 }
 
+/// `{8DAE4336-2B71-11D4-9A6C-006067325E47}`
+fn guid(bytes: [u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, i, j, rest @ ..] = bytes;
+    let first = u32::from_le_bytes([a, b, c, d]);
+    let second = u16::from_le_bytes([e, f]);
+    let third = u16::from_le_bytes([g, h]);
+    let rest: String = rest.iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("{{{first:08X}-{second:04X}-{third:04X}-{i:02X}{j:02X}-{rest}}}")
+}
+
 fn unknown(name: &str, own: &[String]) -> TemplateError {
     let known: Vec<String> = KNOWN
         .iter()
@@ -271,6 +289,7 @@ mod tests {
         let values = Values::default()
             .with("peer.ip", Value::Ip(Ipv4Addr::new(192, 0, 2, 10)))
             .with("peer.port", Value::Port(5060))
+            .with("session.guid", Value::Guid(*b"0123456789abcdef"))
             .with("dir", Value::Path("/run/x y".into()))
             .with("file.rc", Value::Path("/run/rc".into()));
         Template::read(text, &["file.rc".into()])?.expand(&values)
@@ -287,6 +306,7 @@ mod tests {
                 "sip:x@192.0.2.10:5060;transport=tcp",
             ),
             ("{dir}/a", "/run/x y/a"),
+            ("{session.guid}", "{33323130-3534-3736-3839-616263646566}"),
             ("{file.rc}", "/run/rc"),
             ("{{peer.ip}}", "{peer.ip}"),
             ("a}}b{{c", "a}b{c"),

@@ -53,13 +53,23 @@ pub struct Game {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
-/// Where prefixes usually are: `$WINEPREFIX`, or `~/.wine` without it.
+/// Where prefixes usually are: `$WINEPREFIX`, then `~/.wine`.
 #[must_use]
 pub fn prefixes() -> Vec<Prefix> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let home = || set("HOME").map(|home| Path::new(&home).join(".wine"));
-    let usual = set("WINEPREFIX").map(PathBuf::from);
-    usual.or_else(home).map(Prefix).into_iter().collect()
+    let set = env::var_os("WINEPREFIX").filter(|value| !value.is_empty());
+    let mut folders: Vec<PathBuf> = set.map(PathBuf::from).into_iter().collect();
+    folders.push(at_home(Path::new("~/.wine")));
+    folders.dedup();
+    folders.into_iter().map(Prefix).collect()
+}
+
+/// A path that begins with `~/`.
+fn at_home(path: &Path) -> PathBuf {
+    let home = env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 impl Wanted {
@@ -67,7 +77,7 @@ impl Wanted {
     #[must_use]
     pub fn find(&self) -> Option<Game> {
         match &self.prefix {
-            Some(prefix) => Prefix::new(prefix.clone()).find(self),
+            Some(prefix) => Prefix::new(at_home(prefix)).find(self),
             None => prefixes().iter().find_map(|prefix| prefix.find(self)),
         }
     }

@@ -9,10 +9,13 @@ mod search;
 
 use std::net::SocketAddrV4;
 
-use super::{Order, Report, Task, one_program};
+use super::{
+    Report, Task,
+    one_program::{self, Beginning},
+};
 use crate::{
     bridge::{AdapterKind, Handoff, Value, Values},
-    negotiation::{Announcement, Remote},
+    negotiation::Remote,
     shown,
 };
 use probe::Info;
@@ -28,37 +31,10 @@ pub(super) struct Found {
 
 /// Serves one invitation to play.
 pub async fn run(mut task: Task) {
-    let hosts = task
-        .bridge
-        .application
-        .must_listen(task.role, Announcement::Accept);
-    let remote = loop {
-        match task.orders.recv().await {
-            Some(Order::Prepare(_)) if hosts => return host(task).await,
-            Some(Order::Prepare(_)) => task.ready(),
-            Some(Order::Connected(remote)) => break remote,
-            Some(Order::Context(_)) => {}
-            Some(Order::End) | None => return,
-        }
-    };
-    if hosts {
-        host(task).await
-    } else {
-        join(task, &remote).await
-    }
-}
-
-/// Our game is the one to be joined. The other side asks for two minutes, so it may still be
-/// loading when our address goes out.
-async fn host(mut task: Task) {
-    let handoffs = task.handoffs(AdapterKind::Quake3);
-    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
-    match one_program::start(&mut task, &handoffs, &values).await {
-        Ok(started) => {
-            task.ready();
-            one_program::attend(task, started).await;
-        }
-        Err(why) => one_program::give_up(&task, why),
+    match one_program::beginning(&mut task).await {
+        Beginning::Host => one_program::host(task, AdapterKind::Quake3).await,
+        Beginning::Join(remote) => join(task, &remote).await,
+        Beginning::Ended => {}
     }
 }
 
@@ -67,7 +43,7 @@ async fn join(mut task: Task, remote: &Remote) {
     let handoffs = task.handoffs(AdapterKind::Quake3);
     let targets = match search::targets(&task.policy, remote, &handoffs) {
         Ok(targets) => targets,
-        Err(why) => return fail(&task, why),
+        Err(why) => return task.fail(why),
     };
     task.say("waiting until the other side's game answers");
     let own = task.own_ip;
@@ -77,7 +53,7 @@ async fn join(mut task: Task, remote: &Remote) {
     };
     let found = match found {
         Ok(found) => found,
-        Err(why) => return fail(&task, why),
+        Err(why) => return task.fail(why),
     };
     let Info {
         protocol,
@@ -115,13 +91,7 @@ async fn join(mut task: Task, remote: &Remote) {
 }
 
 fn values(task: &Task, found: &Found) -> Values {
-    let mut values = Values::default()
-        .with("own.ip", Value::Ip(task.own_ip))
-        .with("peer.ip", Value::Ip(*found.at.ip()))
-        .with("peer.port", Value::Port(found.at.port()));
-    if let Ok(peer) = Value::word("peer", &task.peer) {
-        values.set("peer", peer);
-    }
+    let mut values = one_program::joining(task, found.at);
     // A folder name of the peer's choosing: plain, or not handed on at all.
     if let Some(game) = &found.info.game {
         match Value::plain_name("modification", game) {
@@ -130,11 +100,4 @@ fn values(task: &Task, found: &Found) -> Values {
         }
     }
     values
-}
-
-fn fail(task: &Task, why: String) {
-    task.report(Report::Failed {
-        not_installed: false,
-        why,
-    });
 }
