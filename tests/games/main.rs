@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod directplay;
+mod forward;
 mod quake3;
 #[path = "../support/mod.rs"]
 mod support;

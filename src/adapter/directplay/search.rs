@@ -76,6 +76,7 @@ pub(super) async fn search(
     // Before the first question: the answer comes by a connection to us.
     let (tcp, udp, port) = listen(own).await?;
     let mut search = Search {
+        own,
         targets,
         application,
         question: enumerate::question(application, port),
@@ -106,13 +107,14 @@ async fn listen(own: Ipv4Addr) -> Result<(TcpListener, UdpSocket, u16), String> 
 }
 
 struct Search<'a> {
+    own: Ipv4Addr,
     targets: &'a [Allowed],
     application: [u8; 16],
     question: [u8; QUESTION],
     /// Connections with a question; each tells whether it was taken.
     asking: JoinSet<Option<Allowed>>,
     /// Connections with answers.
-    answering: JoinSet<(Allowed, Vec<Session>)>,
+    answering: JoinSet<Option<(Allowed, Session)>>,
     taken: usize,
 }
 
@@ -146,10 +148,7 @@ impl Search<'_> {
                     }
                 }
                 Some(answered) = self.answering.join_next() => {
-                    let ours = |session: &Session| session.application == self.application;
-                    if let Ok((target, sessions)) = answered
-                        && let Some(session) = sessions.into_iter().find(ours)
-                    {
+                    if let Ok(Some((target, session))) = answered {
                         return Outcome::Session(target, session);
                     }
                 }
@@ -163,7 +162,7 @@ impl Search<'_> {
                 tracing::debug!(%target, %error, "question not sent");
             }
             if self.asking.len() < MAX_CONNECTIONS {
-                self.asking.spawn(put(*target, self.question));
+                self.asking.spawn(put(self.own, *target, self.question));
             }
         }
     }
@@ -172,8 +171,9 @@ impl Search<'_> {
         match self.target(from) {
             None => tracing::debug!(%from, "a connection from where we did not ask"),
             Some(target) if self.answering.len() < MAX_CONNECTIONS => {
+                let session = session(stream, self.application);
                 self.answering
-                    .spawn(async move { (target, sessions(stream).await) });
+                    .spawn(async move { Some((target, session.await?)) });
             }
             Some(_) => tracing::debug!(%from, "one connection too many"),
         }
@@ -187,8 +187,8 @@ impl Search<'_> {
 }
 
 /// Puts the question by TCP. Whether it was taken shows that DirectPlay runs there.
-async fn put(target: Allowed, question: [u8; QUESTION]) -> Option<Allowed> {
-    let mut stream = socket::tcp_connect_peer(target, CONNECT_WITHIN)
+async fn put(own: Ipv4Addr, target: Allowed, question: [u8; QUESTION]) -> Option<Allowed> {
+    let mut stream = socket::tcp_connect_peer_from(own, target, CONNECT_WITHIN)
         .await
         .ok()?;
     stream.write_all(&question).await.ok()?;
@@ -196,39 +196,37 @@ async fn put(target: Allowed, question: [u8; QUESTION]) -> Option<Allowed> {
     Some(target)
 }
 
-/// The sessions that a connection tells of, one message after the other.
-async fn sessions(mut stream: TcpStream) -> Vec<Session> {
-    let mut sessions = Vec::new();
-    let reading = async {
-        let mut bytes = Vec::new();
+/// The session of that game, if a connection tells of one among its messages.
+async fn session(stream: TcpStream, application: [u8; 16]) -> Option<Session> {
+    let reading = read(stream, application);
+    timeout(ANSWER_WITHIN, reading).await.ok().flatten()
+}
+
+async fn read(mut stream: TcpStream, application: [u8; 16]) -> Option<Session> {
+    let mut bytes = Vec::with_capacity(MAX_MESSAGE);
+    let mut total = 0;
+    while total < MAX_STREAM {
+        let n = stream.read_buf(&mut bytes).await.ok().filter(|n| *n > 0)?;
+        total += n;
         let mut read = 0;
         loop {
-            loop {
-                match enumerate::message(bytes.get(read..).unwrap_or_default()) {
-                    Ok(None) => break,
-                    Ok(Some(message)) => {
-                        read += message.len();
-                        match enumerate::answer(message) {
-                            Ok(session) => sessions.push(session),
-                            Err(why) => tracing::debug!(%why, "not an answer"),
-                        }
-                    }
-                    Err(why) => {
-                        tracing::debug!(%why, "the rest is not read");
-                        return;
+            match enumerate::message(bytes.get(read..).unwrap_or_default()) {
+                Ok(None) => break,
+                Ok(Some(message)) => {
+                    read += message.len();
+                    match enumerate::answer(message) {
+                        Ok(session) if session.application == application => return Some(session),
+                        Ok(_) => tracing::debug!("a session of another game"),
+                        Err(why) => tracing::debug!(%why, "not an answer"),
                     }
                 }
-            }
-            // The first is enough: one invitation, one session.
-            if !sessions.is_empty() || bytes.len() >= MAX_STREAM {
-                return;
-            }
-            if !matches!(stream.read_buf(&mut bytes).await, Ok(n) if n > 0) {
-                return;
+                Err(why) => {
+                    tracing::debug!(%why, "the rest is not read");
+                    return None;
+                }
             }
         }
-    };
-    // What came in time counts.
-    let _ = timeout(ANSWER_WITHIN, reading).await;
-    sessions
+        bytes.drain(..read);
+    }
+    None
 }
