@@ -11,6 +11,7 @@ mod placeholder;
 mod ports;
 mod registry;
 pub(crate) mod source;
+mod wine_games;
 
 use std::sync::Arc;
 

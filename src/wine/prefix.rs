@@ -1,7 +1,10 @@
 //! One prefix, and a game in it.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -120,11 +123,20 @@ impl Prefix {
     /// As the file system says, or when it is no file of a likely size.
     pub fn registry(&self) -> io::Result<String> {
         let path = self.0.join("system.reg");
-        let metadata = fs::metadata(&path)?;
+        let mut file = File::open(&path)?;
+        let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > MAX_REGISTRY {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(String::from_utf8_lossy(&fs::read(&path)?).into_owned())
+        // It names programs to start, so nobody else may write it.
+        let owner = metadata.uid();
+        let is_ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
+        if !is_ours || metadata.mode() & 0o002 != 0 {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let mut bytes = Vec::new();
+        file.by_ref().take(MAX_REGISTRY).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The games that registered themselves with DirectPlay; none without a registry.
