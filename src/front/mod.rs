@@ -1,3 +1,3 @@
-//! The ways invitations reach us and leave us.
+//! What brings invitations to the dispatcher and takes its answers away. See `docs/ARCHITECTURE.md`.
 
 pub mod proxy;

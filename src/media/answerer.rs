@@ -2,7 +2,7 @@
 //!
 //! A fallback and a test peer (APPLICATIONS.md 1.6.5): it plays a file or silence, gives what it
 //! hears as samples, and sends reports often enough that RTC does not hang up under silence (1.4).
-//! rtp-rs is reached only here; what it gets wrong is checked first (ANCHORS.md C.2).
+//! Packets are read through the gate ([`super::rtp`]); what is built here is ours alone.
 
 use core::time::Duration;
 
@@ -10,7 +10,9 @@ use rtcp_types::{
     Bye, Compound, ReportBlock, RtcpPacketWriter, RtcpPacketWriterExt as _, RtcpWriteError, Sdes,
     SdesChunk, SdesItem, SenderReport,
 };
-use rtp_rs::{RtpPacketBuilder, RtpReader};
+use rtp_rs::RtpPacketBuilder;
+
+use super::rtp::{self, Datagram};
 
 /// Samples in a packet: 20 ms at 8 kHz.
 pub const SAMPLES: usize = 160;
@@ -148,20 +150,14 @@ impl Answerer {
     /// Packets of another kind or voice, late ones and rubbish give nothing.
     pub fn hear(&mut self, packet: &[u8], now: Duration) -> Vec<i16> {
         // rtp-rs takes RTCP for RTP (RFC 5761 section 4 tells them apart).
-        if packet
-            .get(1)
-            .is_none_or(|second| (192..=223).contains(second))
-        {
-            return Vec::new();
-        }
-        let Ok(reader) = RtpReader::new(packet) else {
+        let Datagram::Rtp(packet) = rtp::read(packet) else {
             return Vec::new();
         };
-        let Some(law) = Law::of(reader.payload_type()) else {
+        let Some(law) = Law::of(packet.payload_type) else {
             return Vec::new();
         };
-        let payload = reader.payload();
-        let (source, timestamp) = (reader.ssrc(), reader.timestamp());
+        let payload = packet.payload;
+        let (source, timestamp) = (packet.source, packet.timestamp);
         let length = u32::try_from(payload.len()).unwrap_or_default();
         if length == 0 || source == self.source {
             return Vec::new();
@@ -188,7 +184,7 @@ impl Answerer {
         self.voice = Some(Voice {
             source,
             next: timestamp.wrapping_add(length),
-            highest: reader.sequence_number().into(),
+            highest: packet.sequence,
             received,
             heard_at: now,
         });

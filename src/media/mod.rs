@@ -1,5 +1,7 @@
 //! Media: the gates to SIP, SDP and RTP, and what is built on them.
 
 pub mod answerer;
+pub mod record;
+pub mod rtp;
 pub mod sdp;
 pub mod sip;

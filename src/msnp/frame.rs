@@ -1,29 +1,15 @@
-//! Splits a byte stream into commands (PROTOCOL.md 12.4). Every byte pushed comes out again, in
-//! order and once; only a message that might be ours is held back until it is complete.
+//! Cuts a stream into commands as it arrives (PROTOCOL.md 12.4), without waiting for what need not be
+//! looked at: only lines and short `MSG` payloads are held until they are whole, everything else
+//! streams through. Nothing is changed, dropped or refused: the items put together are the input.
 
-use super::words;
+/// Longest command line. A longer one is no MSNP, and the rest of the stream is passed unread.
+pub const MAX_LINE: usize = 8 * 1024;
+/// Longest `MSG` payload given whole. An invitation has at most 1664 bytes (PROTOCOL.md 1.4).
+pub const MAX_WHOLE: u64 = 4 * 1024;
 
-/// A longer command line is no MSNP; from there on the stream is passed without looking.
-const MAX_LINE: usize = 16 * 1024;
-/// A longer message is neither an invitation nor a chat command (1664 is the switchboard's limit).
-const MAX_HELD: usize = 4096;
-/// A longer payload is taken for a misreading; from there on the stream is passed without looking.
-const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
-
-const FROM_CLIENT: &[&[u8]] = &[
-    b"MSG", b"UUX", b"QRY", b"ADL", b"RML", b"FQY", b"UUN", b"UUM", b"PUT", b"DEL", b"SDG", b"SDC",
-    b"NOT", b"PGD", b"VAS",
-];
-const FROM_SERVER: &[&[u8]] = &[
-    b"MSG", b"UBX", b"UBN", b"UBM", b"GCF", b"NOT", b"NFY", b"PUT", b"SDG", b"FQY", b"ADL", b"RML",
-    b"IPG", b"UUX",
-];
-/// Errors that carry a payload when they have a length.
-const ERRORS: &[&[u8]] = &[b"241", b"509", b"801"];
-
-/// Where the bytes come from.
+/// Who writes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Side {
     /// The client.
     Client,
     /// The server.
@@ -31,385 +17,256 @@ pub enum Origin {
 }
 
 /// A piece of the stream.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
-    /// A complete command.
-    Command {
-        /// Its line, without the line's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A command line with its line end. A payload that is not given whole follows as
+    /// [`Item::Raw`].
+    Line(&'a [u8]),
+    /// A `MSG` with its payload.
+    Message {
+        /// The line with its line end.
         line: &'a [u8],
-        /// The payload of a `MSG`; empty for a command whose payload follows as [`Piece::Raw`].
+        /// MIME header and body.
         payload: &'a [u8],
-        /// All its bytes.
+        /// Both, as they came.
         whole: &'a [u8],
     },
-    /// Bytes that are passed without looking.
+    /// Part of a payload, or of a stream that is no MSNP.
     Raw(&'a [u8]),
 }
 
-/// Splits one direction of one connection.
-#[derive(Debug)]
-pub struct Splitter {
-    origin: Origin,
-    /// The beginning of something incomplete.
-    held: Vec<u8>,
-    /// How much of a payload is still to be passed.
-    passing: usize,
-    blind: bool,
+impl<'a> Item<'a> {
+    /// The item as it was on the wire.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Line(bytes) | Self::Raw(bytes) | Self::Message { whole: bytes, .. } => bytes,
+        }
+    }
 }
 
-/// What stands at the front of some bytes.
-enum Front {
-    /// A command of this length, with a line and perhaps a payload to look at.
-    Command {
-        line: usize,
-        payload: usize,
-        whole: usize,
-    },
-    /// A command whose line ends here, followed by so much to pass.
-    Line {
+/// What comes next in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Line,
+    /// The payload of a `MSG` whose line, of `line` bytes, is held; both have `whole` bytes.
+    Message {
         line: usize,
         whole: usize,
-        then: usize,
     },
-    /// Something incomplete.
-    Incomplete,
-    /// No MSNP.
-    Doubt,
+    /// So many bytes of a payload.
+    Raw(u64),
+    /// No MSNP; passed unread until the end.
+    Blind,
+}
+
+/// The incremental splitter of one direction.
+#[derive(Debug)]
+pub struct Splitter {
+    from: Side,
+    next: Next,
+    held: Vec<u8>,
+    /// The bytes in `held` were given with the last item.
+    given: bool,
 }
 
 impl Splitter {
-    /// A splitter for the bytes of that origin.
+    /// A splitter of what `from` writes.
     #[must_use]
-    pub fn new(origin: Origin) -> Self {
+    pub fn new(from: Side) -> Self {
         Self {
-            origin,
+            from,
+            next: Next::Line,
             held: Vec::new(),
-            passing: 0,
-            blind: false,
+            given: false,
         }
     }
 
-    /// Whether a command may be inserted behind what has come out.
+    /// Takes the next item off the front of `input`. `None`: all of `input` has been taken, and what
+    /// is not given yet is held until more comes.
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Item<'a>> {
+        if self.given {
+            self.held.clear();
+            self.given = false;
+        }
+        loop {
+            match self.next {
+                Next::Line => {
+                    let room = (MAX_LINE + 1).saturating_sub(self.held.len());
+                    let seen = input.get(..room).unwrap_or(input);
+                    let Some(end) = memchr::memchr(b'\n', seen) else {
+                        let overlong = input.len() >= room;
+                        if overlong {
+                            self.next = Next::Blind;
+                            if self.held.is_empty() {
+                                continue;
+                            }
+                            self.given = true;
+                            return Some(Item::Raw(&self.held));
+                        }
+                        self.hold(input, input.len());
+                        return None;
+                    };
+                    let line_in_input = end + 1;
+                    let held = self.held.len();
+                    let length = if held == 0 {
+                        payload_length(self.from, seen.get(..line_in_input)?)
+                    } else {
+                        self.hold(input, line_in_input);
+                        payload_length(self.from, &self.held)
+                    };
+                    let line = held + line_in_input;
+                    match length {
+                        Length::Whole(payload) => {
+                            self.next = Next::Message {
+                                line,
+                                whole: line + payload,
+                            };
+                            continue;
+                        }
+                        Length::None => {}
+                        Length::Streamed(payload) => self.next = Next::Raw(payload),
+                        Length::Absurd => self.next = Next::Blind,
+                    }
+                    if held == 0 {
+                        return Some(Item::Line(take(input, line_in_input)));
+                    }
+                    self.given = true;
+                    return Some(Item::Line(&self.held));
+                }
+                Next::Message { line, whole } => {
+                    let missing = whole.saturating_sub(self.held.len());
+                    if input.len() < missing {
+                        self.hold(input, input.len());
+                        return None;
+                    }
+                    self.next = Next::Line;
+                    let whole = if self.held.is_empty() {
+                        take(input, missing)
+                    } else {
+                        self.hold(input, missing);
+                        self.given = true;
+                        &self.held
+                    };
+                    let (line, payload) = whole.split_at_checked(line).unwrap_or((whole, &[]));
+                    return Some(Item::Message {
+                        line,
+                        payload,
+                        whole,
+                    });
+                }
+                Next::Raw(0) => self.next = Next::Line,
+                Next::Raw(left) => {
+                    if input.is_empty() {
+                        return None;
+                    }
+                    let now = usize::try_from(left).map_or(input.len(), |n| n.min(input.len()));
+                    self.next = Next::Raw(left.saturating_sub(now as u64));
+                    return Some(Item::Raw(take(input, now)));
+                }
+                Next::Blind => {
+                    let all = input.len();
+                    return (all > 0).then(|| Item::Raw(take(input, all)));
+                }
+            }
+        }
+    }
+
+    /// Whether something else may be written into the stream now: the last item ended a command.
+    /// Bytes of a command that has only begun are held here and may come after.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        self.passing == 0 && !self.blind
+        matches!(self.next, Next::Line | Next::Message { .. } | Next::Raw(0))
     }
 
-    /// Whether the stream was not understood and is passed without looking.
-    #[must_use]
-    pub fn is_blind(&self) -> bool {
-        self.blind
+    /// The bytes that are held back, at the end of the stream.
+    pub fn take_held(&mut self) -> Vec<u8> {
+        if self.given {
+            self.held.clear();
+            self.given = false;
+        }
+        self.next = Next::Blind;
+        std::mem::take(&mut self.held)
     }
 
-    /// Takes bytes and gives pieces.
-    pub fn push(&mut self, bytes: &[u8], mut sink: impl FnMut(Piece<'_>)) {
-        if self.held.is_empty() {
-            let used = self.split(bytes, &mut sink);
-            self.held
-                .extend_from_slice(bytes.get(used..).unwrap_or_default());
-        } else {
-            let mut held = std::mem::take(&mut self.held);
-            held.extend_from_slice(bytes);
-            let used = self.split(&held, &mut sink);
-            held.drain(..used);
-            self.held = held;
-        }
-    }
-
-    /// Gives up what is held: the stream has ended.
-    pub fn finish(&mut self, mut sink: impl FnMut(Piece<'_>)) {
-        if !self.held.is_empty() {
-            sink(Piece::Raw(&self.held));
-            self.held = Vec::new();
-        }
-    }
-
-    /// Splits as far as it can; how much was used.
-    fn split(&mut self, bytes: &[u8], sink: &mut impl FnMut(Piece<'_>)) -> usize {
-        let mut used = 0;
-        loop {
-            let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() {
-                return used;
-            }
-            if self.blind {
-                sink(Piece::Raw(rest));
-                return bytes.len();
-            }
-            if self.passing > 0 {
-                let now = self.passing.min(rest.len());
-                sink(Piece::Raw(rest.get(..now).unwrap_or_default()));
-                self.passing -= now;
-                used += now;
-                continue;
-            }
-            match self.front(rest) {
-                Front::Command {
-                    line,
-                    payload,
-                    whole,
-                } => {
-                    sink(Piece::Command {
-                        line: rest.get(..line).unwrap_or_default(),
-                        payload: rest.get(payload..whole).unwrap_or_default(),
-                        whole: rest.get(..whole).unwrap_or_default(),
-                    });
-                    used += whole;
-                }
-                Front::Line { line, whole, then } => {
-                    sink(Piece::Command {
-                        line: rest.get(..line).unwrap_or_default(),
-                        payload: &[],
-                        whole: rest.get(..whole).unwrap_or_default(),
-                    });
-                    used += whole;
-                    self.passing = then;
-                }
-                Front::Incomplete => return used,
-                Front::Doubt => self.blind = true,
-            }
-        }
-    }
-
-    fn front(&self, bytes: &[u8]) -> Front {
-        let Some(end) = memchr::memchr(b'\n', bytes) else {
-            return if bytes.len() > MAX_LINE {
-                Front::Doubt
-            } else {
-                Front::Incomplete
-            };
-        };
-        if end > MAX_LINE {
-            return Front::Doubt;
-        }
-        let line = bytes.get(..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let start = end + 1;
-        let Some(length) = self.payload_length(line) else {
-            return Front::Line {
-                line: line.len(),
-                whole: start,
-                then: 0,
-            };
-        };
-        if length > MAX_PAYLOAD {
-            return Front::Doubt;
-        }
-        let streamed = Front::Line {
-            line: line.len(),
-            whole: start,
-            then: length,
-        };
-        if !line.starts_with(b"MSG ") || length > MAX_HELD {
-            return streamed;
-        }
-        let payload = bytes.get(start..).unwrap_or_default();
-        if payload.len() >= length {
-            Front::Command {
-                line: line.len(),
-                payload: start,
-                whole: start + length,
-            }
-        } else if is_boring(payload) {
-            streamed
-        } else {
-            Front::Incomplete
-        }
-    }
-
-    /// The length of the payload, for a command that has one.
-    fn payload_length(&self, line: &[u8]) -> Option<usize> {
-        let verb = words(line).next()?;
-        let verbs = match self.origin {
-            Origin::Client => FROM_CLIENT,
-            Origin::Server => FROM_SERVER,
-        };
-        let enough = match self.origin {
-            // `241 trid length`; without a length there are two words.
-            Origin::Server if ERRORS.contains(&verb) => 3,
-            _ if verbs.contains(&verb) => 2,
-            _ => return None,
-        };
-        if words(line).count() < enough {
-            return None;
-        }
-        let last = words(line).last()?;
-        if last.is_empty() || !last.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        // Too many digits are a length beyond any limit.
-        Some(
-            std::str::from_utf8(last)
-                .ok()?
-                .parse()
-                .unwrap_or(usize::MAX),
-        )
+    fn hold(&mut self, input: &mut &[u8], count: usize) {
+        self.held.extend_from_slice(take(input, count));
     }
 }
 
-/// Whether the beginning of a message already shows that it cannot be ours: its header is complete
-/// and names another kind.
-fn is_boring(payload: &[u8]) -> bool {
-    let complete = memchr::memmem::find(payload, b"\r\n\r\n").is_some();
-    let undecided = super::text::body(payload).is_some_and(<[u8]>::is_empty);
-    complete && !undecided && !super::text::may_be_ours(payload)
+/// The first `count` bytes, or all.
+fn take<'a>(input: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let (head, tail) = input.split_at_checked(count).unwrap_or((input, &[]));
+    *input = tail;
+    head
+}
+
+enum Length {
+    /// No payload follows.
+    None,
+    /// A `MSG` payload short enough to be given whole.
+    Whole(usize),
+    /// A payload to stream.
+    Streamed(u64),
+    /// A number that cannot be a length.
+    Absurd,
+}
+
+/// What follows a line (PROTOCOL.md 12.4: a known verb, and digits in the last place).
+fn payload_length(from: Side, line: &[u8]) -> Length {
+    const CLIENT: &[&[u8]] = &[
+        b"MSG", b"UUX", b"QRY", b"ADL", b"RML", b"FQY", b"UUN", b"UUM", b"PUT", b"DEL", b"SDG",
+        b"SDC", b"NOT", b"PGD", b"VAS",
+    ];
+    const SERVER: &[&[u8]] = &[
+        b"MSG", b"UBX", b"UBN", b"UBM", b"GCF", b"NOT", b"NFY", b"PUT", b"SDG", b"FQY", b"ADL",
+        b"RML", b"IPG", b"UUX",
+    ];
+    const ERRORS: &[&[u8]] = &[b"241", b"509", b"801"];
+    let mut words = words(line);
+    let Some(verb) = words.next() else {
+        return Length::None;
+    };
+    let arguments = words.clone().count();
+    let least = match from {
+        Side::Client if CLIENT.contains(&verb) => 1,
+        Side::Server if SERVER.contains(&verb) => 1,
+        // Number and transaction id alone are an error without text.
+        Side::Server if ERRORS.contains(&verb) => 2,
+        _ => return Length::None,
+    };
+    let Some(last) = words
+        .last()
+        .filter(|last| arguments >= least && last.iter().all(u8::is_ascii_digit))
+    else {
+        return Length::None;
+    };
+    let Some(length) = std::str::from_utf8(last)
+        .ok()
+        .and_then(|digits| digits.parse::<u64>().ok())
+    else {
+        return Length::Absurd;
+    };
+    match usize::try_from(length) {
+        Ok(whole) if verb == b"MSG" && length <= MAX_WHOLE => Length::Whole(whole),
+        _ => Length::Streamed(length),
+    }
+}
+
+/// The words of a line, which blanks separate.
+pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    line.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
+/// The word at `index` (0 is the verb); empty when there is none or it is not text.
+#[must_use]
+pub fn word(line: &[u8], index: usize) -> &str {
+    words(line)
+        .nth(index)
+        .and_then(|word| std::str::from_utf8(word).ok())
+        .unwrap_or("")
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What comes out, as text: commands in brackets.
-    fn split(origin: Origin, chunks: &[&[u8]]) -> (String, Vec<u8>) {
-        let mut splitter = Splitter::new(origin);
-        let (mut shape, mut bytes) = (String::new(), Vec::new());
-        let mut sink = |piece: Piece<'_>| match piece {
-            Piece::Command {
-                line,
-                payload,
-                whole,
-            } => {
-                shape.push_str(&format!(
-                    "[{}|{}]",
-                    String::from_utf8_lossy(line),
-                    payload.len()
-                ));
-                bytes.extend_from_slice(whole);
-            }
-            Piece::Raw(raw) => {
-                shape.push_str(&format!("({})", raw.len()));
-                bytes.extend_from_slice(raw);
-            }
-        };
-        for chunk in chunks {
-            splitter.push(chunk, &mut sink);
-        }
-        splitter.finish(&mut sink);
-        (shape, bytes)
-    }
-
-    #[test]
-    fn commands_are_found_by_the_verbs_of_their_direction() {
-        use Origin::{Client, Server};
-        for (origin, stream, shape) in [
-            (Client, "VER 1 MSNP12 CVR0\r\n", "[VER 1 MSNP12 CVR0|0]"),
-            (Client, "PNG\r\nOUT\r\n", "[PNG|0][OUT|0]"),
-            (Client, "MSG 4 N 5\r\nhello", "[MSG 4 N 5|5]"),
-            (
-                Client,
-                "QRY 5 X 4\r\nabcdPNG\r\n",
-                "[QRY 5 X 4|0](4)[PNG|0]",
-            ),
-            // A reply, whose last word is a transaction number.
-            (Server, "QRY 12\r\nQNG 50\r\n", "[QRY 12|0][QNG 50|0]"),
-            (
-                Server,
-                "UBX a@b 3\r\nxyzBYE a@b\r\n",
-                "[UBX a@b 3|0](3)[BYE a@b|0]",
-            ),
-            (Server, "ADL 7 OK\r\nUUX 8 0\r\n", "[ADL 7 OK|0][UUX 8 0|0]"),
-            (Server, "241 9 3\r\nxyz217 3\r\n", "[241 9 3|0](3)[217 3|0]"),
-            (Server, "241 9\r\n217 3\r\n", "[241 9|0][217 3|0]"),
-            (Server, "MSG a@b nick 0\r\n", "[MSG a@b nick 0|0]"),
-            (Client, "BARE LF\nPNG\n", "[BARE LF|0][PNG|0]"),
-            (Client, "incomplete", "(10)"),
-        ] {
-            let (seen, bytes) = split(origin, &[stream.as_bytes()]);
-            assert_eq!(
-                (seen.as_str(), bytes.as_slice()),
-                (shape, stream.as_bytes()),
-                "{stream}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_message_of_another_kind_is_not_waited_for() {
-        let mut splitter = Splitter::new(Origin::Server);
-        let begun = b"MSG a@b nick 900\r\nMIME-Version: 1.0\r\nContent-Type: application/x-msnmsgrp2p\r\n\r\nabc";
-        let mut out = 0;
-        splitter.push(begun, |piece| {
-            out += match piece {
-                Piece::Command { whole, .. } => whole.len(),
-                Piece::Raw(raw) => raw.len(),
-            };
-        });
-        assert_eq!(out, begun.len());
-        assert!(!splitter.at_boundary());
-    }
-
-    #[test]
-    fn an_invitation_is_held_until_it_is_whole() {
-        let mut splitter = Splitter::new(Origin::Server);
-        let payload =
-            "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\nrest";
-        let stream = format!("MSG a@b nick {}\r\n{payload}", payload.len());
-        let mut count = 0;
-        for byte in &stream.as_bytes()[..stream.len() - 1] {
-            splitter.push(&[*byte], |_| count += 1);
-        }
-        assert_eq!(count, 0);
-        splitter.push(b"t", |_| count += 1);
-        assert_eq!(count, 1);
-    }
-
-    #[test]
-    fn a_command_typed_in_the_chat_is_held_wherever_it_is_cut() {
-        let payload = "Content-Type: text/plain\r\n\r\n/accept";
-        let stream = format!("MSG 4 N {}\r\n{payload}", payload.len());
-        for cut in 1..stream.len() {
-            let (before, after) = stream.split_at(cut);
-            let (shape, _) = split(Origin::Client, &[before.as_bytes(), after.as_bytes()]);
-            assert_eq!(
-                shape,
-                format!("[MSG 4 N {}|{}]", payload.len(), payload.len()),
-                "{cut}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_msnp_passes_unseen() {
-        let long = vec![b'x'; MAX_LINE + 2];
-        let (shape, bytes) = split(Origin::Client, &[&long, b"PNG\r\n"]);
-        assert_eq!(shape, format!("({})(5)", long.len()));
-        assert_eq!(bytes.len(), long.len() + 5);
-        let (shape, _) = split(Origin::Server, &[b"NOT 99999999999999999999999\r\nPNG\r\n"]);
-        assert!(!shape.contains('['), "{shape}");
-    }
-
-    proptest! {
-        #[test]
-        fn every_byte_comes_out_once_however_it_is_cut(
-            parts in prop::collection::vec(
-                prop_oneof![
-                    Just(b"PNG\r\n".to_vec()),
-                    Just(b"MSG 1 U 3\r\nabc".to_vec()),
-                    Just(b"UUX 3 4\r\n\r\n\r\n".to_vec()),
-                    Just(b"MSG 1 A 9000\r\n".to_vec()),
-                    prop::collection::vec(any::<u8>(), 0..40),
-                ],
-                0..12,
-            ),
-            cuts in prop::collection::vec(1_usize..30, 1..20),
-            client in any::<bool>(),
-        ) {
-            let stream = parts.concat();
-            let origin = if client { Origin::Client } else { Origin::Server };
-            let mut chunks: Vec<&[u8]> = Vec::new();
-            let mut rest = stream.as_slice();
-            for cut in cuts.iter().cycle() {
-                if rest.is_empty() {
-                    break;
-                }
-                let (now, later) = rest.split_at((*cut).min(rest.len()));
-                chunks.push(now);
-                rest = later;
-            }
-            let (_, bytes) = split(origin, &chunks);
-            prop_assert_eq!(bytes, stream);
-        }
-    }
-}
+mod tests;

@@ -1,95 +1,147 @@
-//! Who is in a switchboard besides us (PROTOCOL.md 12.3).
+//! Who else is in a switchboard, from `IRO`, `JOI` and `BYE` (PROTOCOL.md 12.3). From MSNP16 on one
+//! person may be listed twice, as `handle` and as `handle;{machine}`, and is still one person.
 
-use super::{handle, word};
+use super::frame::word;
 
-/// The others in one switchboard.
-#[derive(Debug, Default)]
-pub struct Roster {
-    own: String,
-    others: Vec<Member>,
+/// More entries than any switchboard has; further ones are not kept.
+const MAX_ENTRIES: usize = 256;
+
+/// The part of a handle before the machine GUID.
+#[must_use]
+pub fn bare(handle: &str) -> &str {
+    handle.split_once(';').map_or(handle, |(bare, _)| bare)
+}
+
+/// Whether two handles are the same person: machines and case do not count.
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
+    bare(one).eq_ignore_ascii_case(bare(other))
 }
 
 #[derive(Debug)]
-struct Member {
-    /// As compared.
-    key: String,
-    /// As the server spells it.
+struct Entry {
+    /// As listed, perhaps with a machine.
     handle: String,
     nick: String,
 }
 
-/// What a command changed.
+/// The other participants.
+#[derive(Debug)]
+pub struct Roster {
+    own: String,
+    entries: Vec<Entry>,
+}
+
+/// What a line changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Somebody came.
+    /// Nothing.
+    None,
+    /// Somebody is in now.
     Joined(String),
-    /// Somebody left.
+    /// Somebody has left, with the last machine.
     Left(String),
 }
 
 impl Roster {
-    /// Nobody yet, in a switchboard of `own`.
+    /// An empty switchboard. The account's other machines, listed under its `own` handle, are
+    /// nobody else.
     #[must_use]
     pub fn new(own: &str) -> Self {
         Self {
-            own: handle(own),
-            others: Vec::new(),
+            own: own.to_owned(),
+            entries: Vec::new(),
         }
     }
 
-    /// Takes note of a command of the server's. MSNP16 and later tell each person twice, with and
-    /// without the machine.
-    pub fn note(&mut self, line: &[u8]) -> Option<Change> {
-        match word(line, 0)? {
-            "IRO" => self.joined(word(line, 4)?, word(line, 5).unwrap_or_default()),
-            "JOI" => self.joined(word(line, 1)?, word(line, 2).unwrap_or_default()),
-            "BYE" => self.left(word(line, 1)?),
-            _ => None,
+    /// Takes a line the server sends.
+    pub fn line(&mut self, line: &[u8]) -> Change {
+        match word(line, 0) {
+            "IRO" => self.join(word(line, 4), word(line, 5)),
+            "JOI" => self.join(word(line, 1), word(line, 2)),
+            "BYE" => self.leave(word(line, 1)),
+            _ => Change::None,
         }
     }
 
-    fn joined(&mut self, name: &str, nick: &str) -> Option<Change> {
-        let key = handle(name);
-        if key == self.own || self.others.iter().any(|member| member.key == key) {
-            return None;
+    fn join(&mut self, handle: &str, nick: &str) -> Change {
+        if handle.is_empty() || same(handle, &self.own) {
+            return Change::None;
         }
-        let spelled = name.split(';').next().unwrap_or_default().to_owned();
-        self.others.push(Member {
-            key,
-            handle: spelled.clone(),
-            nick: nick.to_owned(),
-        });
-        Some(Change::Joined(spelled))
+        let known = self.contains(handle);
+        let listed = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.handle.eq_ignore_ascii_case(handle));
+        if let Some(entry) = listed {
+            nick.clone_into(&mut entry.nick);
+        } else if self.entries.len() < MAX_ENTRIES {
+            self.entries.push(Entry {
+                handle: handle.to_owned(),
+                nick: nick.to_owned(),
+            });
+        }
+        if known {
+            Change::None
+        } else {
+            Change::Joined(bare(handle).to_owned())
+        }
     }
 
-    fn left(&mut self, name: &str) -> Option<Change> {
-        let key = handle(name);
-        let at = self.others.iter().position(|member| member.key == key)?;
-        Some(Change::Left(self.others.remove(at).handle))
+    /// A person is gone when the bare handle leaves, and when the last machine does: a server may tell
+    /// either or both.
+    fn leave(&mut self, handle: &str) -> Change {
+        if !self.contains(handle) {
+            return Change::None;
+        }
+        let with_machine =
+            |entry: &Entry| same(&entry.handle, handle) && entry.handle.contains(';');
+        if handle.contains(';') {
+            self.entries
+                .retain(|entry| !entry.handle.eq_ignore_ascii_case(handle));
+            if self.entries.iter().any(with_machine) {
+                return Change::None;
+            }
+        }
+        self.entries.retain(|entry| !same(&entry.handle, handle));
+        Change::Left(bare(handle).to_owned())
     }
 
-    /// The other one, when there is exactly one: only then is anything negotiated
-    /// (PROTOCOL.md 5.0).
+    /// Whether this person is in.
+    #[must_use]
+    pub fn contains(&self, handle: &str) -> bool {
+        self.entries.iter().any(|entry| same(&entry.handle, handle))
+    }
+
+    /// The only other person, if there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<&str> {
-        match self.others.as_slice() {
-            [member] => Some(&member.handle),
-            _ => None,
-        }
+        let first = bare(&self.entries.first()?.handle);
+        self.entries
+            .iter()
+            .all(|entry| same(&entry.handle, first))
+            .then_some(first)
     }
 
-    /// The nick of the only other one, as it goes on the wire.
+    /// Display name, encoded as on the wire.
     #[must_use]
-    pub fn nick(&self) -> Option<&str> {
-        match self.others.as_slice() {
-            [member] => Some(&member.nick),
-            _ => None,
-        }
+    pub fn nick(&self, handle: &str) -> Option<&str> {
+        self.entries
+            .iter()
+            .find(|entry| same(&entry.handle, handle) && !entry.nick.is_empty())
+            .map(|entry| entry.nick.as_str())
     }
 
-    /// Everybody else.
-    pub fn others(&self) -> impl Iterator<Item = &str> {
-        self.others.iter().map(|member| member.handle.as_str())
+    /// Everybody who is in, once.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for entry in &self.entries {
+            if !all.iter().any(|known| same(known, &entry.handle)) {
+                all.push(bare(&entry.handle).to_owned());
+            }
+        }
+        all
     }
 }
 
@@ -100,32 +152,94 @@ mod tests {
     #[test]
     fn people_come_and_go() {
         let mut roster = Roster::new("me@example.com");
-        assert_eq!(roster.only(), None);
-        assert_eq!(
-            roster.note(b"IRO 1 1 1 Bob@example.com Bob%20B 268435500"),
-            Some(Change::Joined("Bob@example.com".into()))
-        );
-        assert_eq!(
-            (roster.only(), roster.nick()),
-            (Some("Bob@example.com"), Some("Bob%20B"))
-        );
-        assert!(roster.note(b"JOI carol@example.com Carol").is_some());
-        assert_eq!(roster.only(), None);
-        assert_eq!(
-            roster.note(b"BYE CAROL@example.com 1"),
-            Some(Change::Left("carol@example.com".into()))
-        );
-        assert_eq!(roster.only(), Some("Bob@example.com"));
-        assert_eq!(roster.note(b"BYE nobody@example.com"), None);
+        let rows: &[(&str, Change, Option<&str>)] = &[
+            ("USR 1 OK me@example.com Me", Change::None, None),
+            (
+                "IRO 1 1 2 Ann@example.com Ann%20E 0",
+                Change::Joined("Ann@example.com".into()),
+                Some("Ann@example.com"),
+            ),
+            (
+                "IRO 1 2 2 bob@example.com Bob",
+                Change::Joined("bob@example.com".into()),
+                None,
+            ),
+            ("ANS 1 OK", Change::None, None),
+            (
+                "BYE BOB@example.com 1",
+                Change::Left("BOB@example.com".into()),
+                Some("Ann@example.com"),
+            ),
+            ("BYE bob@example.com", Change::None, Some("Ann@example.com")),
+            ("JOI", Change::None, Some("Ann@example.com")),
+            ("BYE", Change::None, Some("Ann@example.com")),
+            (
+                "BYE ann@example.com",
+                Change::Left("ann@example.com".into()),
+                None,
+            ),
+        ];
+        for (line, change, only) in rows {
+            assert_eq!(roster.line(line.as_bytes()), *change, "{line}");
+            assert_eq!(roster.only(), *only, "{line}");
+        }
     }
 
     #[test]
-    fn machines_of_one_person_and_our_own_do_not_count_twice() {
+    fn a_person_at_two_machines_is_one_person_until_the_last_leaves() {
         let mut roster = Roster::new("me@example.com");
-        roster.note(b"IRO 1 1 4 bob@example.com Bob 1:2");
-        roster.note(b"IRO 1 2 4 bob@example.com;{0000} Bob 1:2");
-        roster.note(b"IRO 1 3 4 me@example.com Me 1:2");
-        roster.note(b"IRO 1 4 4 me@example.com;{1111} Me 1:2");
-        assert_eq!(roster.only(), Some("bob@example.com"));
+        let rows: &[(&str, Change, Option<&str>)] = &[
+            ("JOI me@example.com;{0} Me 0:0", Change::None, None),
+            (
+                "JOI ann@example.com Ann 0:0",
+                Change::Joined("ann@example.com".into()),
+                Some("ann@example.com"),
+            ),
+            (
+                "JOI ann@example.com;{1} Ann 0:0",
+                Change::None,
+                Some("ann@example.com"),
+            ),
+            (
+                "JOI ann@example.com;{2} Ann 0:0",
+                Change::None,
+                Some("ann@example.com"),
+            ),
+            (
+                "BYE ann@example.com;{1}",
+                Change::None,
+                Some("ann@example.com"),
+            ),
+            (
+                "BYE ann@example.com;{2}",
+                Change::Left("ann@example.com".into()),
+                None,
+            ),
+            ("BYE ann@example.com", Change::None, None),
+            (
+                "JOI ann@example.com;{1} Ann 0:0",
+                Change::Joined("ann@example.com".into()),
+                Some("ann@example.com"),
+            ),
+            (
+                "BYE ann@example.com",
+                Change::Left("ann@example.com".into()),
+                None,
+            ),
+        ];
+        for (line, change, only) in rows {
+            assert_eq!(roster.line(line.as_bytes()), *change, "{line}");
+            assert_eq!(roster.only(), *only, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_last_that_was_told() {
+        let mut roster = Roster::new("me@example.com");
+        roster.line(b"JOI ann@example.com Ann");
+        roster.line(b"JOI ann@example.com Ann%202");
+        assert_eq!(roster.nick("ANN@example.com"), Some("Ann%202"));
+        assert_eq!(roster.nick("bob@example.com"), None);
+        assert_eq!(roster.everybody(), ["ann@example.com"]);
     }
 }

@@ -1,44 +1,48 @@
-//! Chat messages: what a payload is, and the line that we show (PROTOCOL.md 1.2, 12.5).
+//! Chat text: the payload of a line that we show, and what is in a payload the user sends
+//! (PROTOCOL.md 1.1 and 1.2 for the frame around it).
 
-use crate::invitation;
-
-/// Whether a payload, or its beginning, may be an invitation or a chat command.
+/// The payload of a chat line, in the font clients use by default.
 #[must_use]
-pub fn may_be_ours(payload: &[u8]) -> bool {
-    invitation::is_invitation(payload) || body(payload).is_some_and(|body| body.starts_with(b"/"))
-}
-
-/// The body of a `text/plain` payload.
-#[must_use]
-pub fn body(payload: &[u8]) -> Option<&[u8]> {
-    let end = memchr::memmem::find(payload, b"\r\n\r\n")?;
-    let header = payload.get(..end)?;
-    let plain = header.split(|byte| *byte == b'\n').any(|line| {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let name = parts.next().unwrap_or_default().trim_ascii();
-        let value = parts.next().unwrap_or_default().trim_ascii();
-        let kind = value
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        name.eq_ignore_ascii_case(b"Content-Type") && kind.eq_ignore_ascii_case(b"text/plain")
-    });
-    if plain { payload.get(end + 4..) } else { None }
-}
-
-/// A line of ours as the client shows it: `MSG peer nick length` and a payload, in italics and
-/// grey, so that it does not look like the contact's.
-#[must_use]
-pub fn line_for_window(peer: &str, nick: &str, text: &str) -> Vec<u8> {
-    let payload = format!(
+pub fn payload(text: &str) -> Vec<u8> {
+    format!(
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n\
-         X-MMS-IM-Format: FN=Arial; EF=I; CO=808080; CS=0; PF=22\r\n\r\n{text}"
-    );
-    let nick = if nick.is_empty() { peer } else { nick };
-    let mut command = format!("MSG {peer} {nick} {}\r\n", payload.len()).into_bytes();
-    command.extend_from_slice(payload.as_bytes());
-    command
+         X-MMS-IM-Format: FN=MS%20Shell%20Dlg; EF=; CO=0; CS=0; PF=0\r\n\r\n{text}"
+    )
+    .into_bytes()
+}
+
+/// The media type of a payload without its parameters, as written; empty when it has none.
+#[must_use]
+pub fn content_type(payload: &[u8]) -> &str {
+    let (header, _) = parts(payload);
+    header
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            let (name, value) = line.split_at(colon);
+            if !name.trim_ascii().eq_ignore_ascii_case(b"content-type") {
+                return None;
+            }
+            let value = value.get(1..)?.split(|byte| *byte == b';').next()?;
+            std::str::from_utf8(value.trim_ascii()).ok()
+        })
+        .unwrap_or("")
+}
+
+/// What the user wrote, if the payload is chat.
+#[must_use]
+pub fn chat(payload: &[u8]) -> Option<&str> {
+    if !content_type(payload).eq_ignore_ascii_case("text/plain") {
+        return None;
+    }
+    std::str::from_utf8(parts(payload).1).ok()
+}
+
+/// MIME header and body. Without an empty line all is header.
+fn parts(payload: &[u8]) -> (&[u8], &[u8]) {
+    memchr::memmem::find(payload, b"\r\n\r\n")
+        .and_then(|end| Some((payload.get(..end)?, payload.get(end + 4..)?)))
+        .unwrap_or((payload, &[]))
 }
 
 #[cfg(test)]
@@ -46,38 +50,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_of_plain_text_is_found_whatever_the_header_looks_like() {
-        for (payload, expected) in [
-            (
-                "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\n/accept",
-                Some("/accept"),
-            ),
-            ("content-type:TEXT/PLAIN\r\n\r\nhi", Some("hi")),
-            (
-                "Content-Type: text/plain\r\nX-MMS-IM-Format: FN=Arial\r\n\r\n",
-                Some(""),
-            ),
-            (
-                "Content-Type: text/x-msmsgscontrol\r\nTypingUser: a@b\r\n\r\n\r\n",
-                None,
-            ),
-            ("Content-Type: text/plain\r\n", None),
-            ("", None),
-        ] {
-            assert_eq!(
-                body(payload.as_bytes()),
-                expected.map(str::as_bytes),
-                "{payload}"
-            );
-        }
+    fn what_is_written_is_read() {
+        let written = payload("Gr\u{fc}\u{df}e\r\n\r\n/ok");
+        assert_eq!(chat(&written), Some("Gr\u{fc}\u{df}e\r\n\r\n/ok"));
     }
 
     #[test]
-    fn the_length_counts_bytes() {
-        let command = line_for_window("bob@example.com", "Bob", "grüße");
-        let text = String::from_utf8(command).unwrap();
-        let (line, payload) = text.split_once("\r\n").unwrap();
-        assert_eq!(line, format!("MSG bob@example.com Bob {}", payload.len()));
-        assert!(payload.ends_with("grüße"));
+    fn only_chat_is_chat() {
+        let rows: &[(&[u8], &str, Option<&str>)] = &[
+            (b"content-type:TEXT/plain\r\n\r\nhi", "TEXT/plain", Some("hi")),
+            (
+                b"MIME-Version: 1.0\r\nContent-Type: text/x-msmsgscontrol\r\nTypingUser: a\r\n\r\n\r\n",
+                "text/x-msmsgscontrol",
+                None,
+            ),
+            (b"Content-Type: text/plain\r\n\r\n\xff", "text/plain", None),
+            (b"Content-Type: text/plain", "text/plain", Some("")),
+            (b"Content-Type", "", None),
+            (b"\r\n\r\nContent-Type: text/plain", "", None),
+            (b"", "", None),
+        ];
+        for (payload, media, text) in rows {
+            assert_eq!(content_type(payload), *media);
+            assert_eq!(chat(payload), *text);
+        }
     }
 }

@@ -652,28 +652,8 @@ async fn two_of_us_find_each_other_whoever_calls() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_picture_of_rtc_goes_to_a_player() {
-    if !installed("ffmpeg") {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let film = dir.path().join("film.mkv");
-    let player = format!(
-        "{BUILT_IN}[[handoff]]\nname = \"ffmpeg\"\nadapter = \"sip\"\nmedium = \"video\"\n\
-         run = [\"ffmpeg\", \"-nostdin\", \"-loglevel\", \"error\", \"-protocol_whitelist\", \"file,udp,rtp\", \"-analyzeduration\", \"500000\", \
-         \"-i\", \"{{sdp}}\", \"-c\", \"copy\", \"-t\", \"2\", \"{}\"]\n",
-        film.display()
-    );
-    let bridge = bridge(dir.path(), &player);
-    let folder = dir.path().join("recordings");
-    let mut given = start_in(Role::Invitee, bridge, Call::default(), folder);
-    let front = given.prepared().await;
-    let mut rtc = Rtc::new().await;
-    rtc.video = true;
-    given.connected(rtc.port);
-    rtc.call(front).await;
-    let video = rtc.video_at.unwrap();
+/// ffmpeg, sending a film as RTC does: H.263 after RFC 2190, payload type 34.
+fn camera(video: SocketAddrV4) -> Program {
     let plan = Plan {
         name: "ffmpeg".to_owned(),
         program: which::which("ffmpeg").unwrap(),
@@ -710,7 +690,32 @@ async fn the_picture_of_rtc_goes_to_a_player() {
         ready_within: Duration::from_secs(1),
         stop: Stop::default(),
     };
-    let mut camera = launch::start(&plan).unwrap();
+    launch::start(&plan).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_rtc_goes_to_a_player() {
+    if !installed("ffmpeg") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("film.mkv");
+    let player = format!(
+        "{BUILT_IN}[[handoff]]\nname = \"ffmpeg\"\nadapter = \"sip\"\nmedium = \"video\"\n\
+         run = [\"ffmpeg\", \"-nostdin\", \"-loglevel\", \"error\", \"-protocol_whitelist\", \"file,udp,rtp\", \"-analyzeduration\", \"500000\", \
+         \"-i\", \"{{sdp}}\", \"-c\", \"copy\", \"-t\", \"2\", \"{}\"]\n",
+        film.display()
+    );
+    let bridge = bridge(dir.path(), &player);
+    let folder = dir.path().join("recordings");
+    let mut given = start_in(Role::Invitee, bridge, Call::default(), folder);
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    rtc.video = true;
+    given.connected(rtc.port);
+    rtc.call(front).await;
+    let video = rtc.video_at.unwrap();
+    let mut camera = camera(video);
     // The player has its two seconds and leaves by itself.
     let left = |report: &Report| matches!(report, Report::ProgramEnded { .. });
     let seen = given.until("the film", left).await;
@@ -720,4 +725,62 @@ async fn the_picture_of_rtc_goes_to_a_player() {
     given.until("the end", finished).await;
     let size = fs::metadata(&film).map_or(0, |m| m.len());
     assert!(size > 20_000, "{size} bytes");
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tshark judges, it is not under test"
+)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
+    if !installed("ffmpeg") || !installed("tshark") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = format!(
+        "{BUILT_IN}[[handoff]]\nname = \"a recording\"\nadapter = \"sip\"\nmedium = \"video\"\nbuiltin = true\n"
+    );
+    let bridge = bridge(dir.path(), &recorder);
+    let folder = dir.path().join("recordings");
+    let mut given = start_in(Role::Invitee, bridge, Call::default(), folder.clone());
+    let front = given.prepared().await;
+    let mut rtc = Rtc::new().await;
+    rtc.video = true;
+    given.connected(rtc.port);
+    rtc.call(front).await;
+    let mut camera = camera(rtc.video_at.unwrap());
+    // Long enough for some pictures: the file grows as they come.
+    let dump = within("the recording", async {
+        loop {
+            let grown = fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .find(|entry| {
+                    entry.path().extension().is_some_and(|end| end == "pcap")
+                        && entry
+                            .metadata()
+                            .is_ok_and(|metadata| metadata.len() > 20_000)
+                });
+            if let Some(entry) = grown {
+                return entry.path();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    camera.stop().await;
+    rtc.hang_up().await;
+    let seen = given.until("the end", finished).await;
+    assert!(says(&seen, &dump.display().to_string()), "{seen:?}");
+    let mut tshark = std::process::Command::new("tshark");
+    tshark
+        .arg("-r")
+        .arg(&dump)
+        .args(["-o", "rtp.heuristic_rtp:TRUE"])
+        .args(["-Y", "h263", "-T", "fields", "-e", "rtp.p_type"]);
+    let output = tshark.output().unwrap();
+    let frames = String::from_utf8_lossy(&output.stdout);
+    assert!(frames.lines().count() > 10, "{frames} {output:?}");
+    assert!(frames.lines().all(|line| line == "34"), "{frames}");
 }

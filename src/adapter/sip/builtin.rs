@@ -13,7 +13,10 @@ use tokio::{net::UdpSocket, sync::watch};
 
 use crate::{
     clock::Clock,
-    media::answerer::{Answerer, Law, PACKET, REPORT_EVERY},
+    media::{
+        answerer::{Answerer, Law, PACKET, REPORT_EVERY},
+        record,
+    },
 };
 
 use super::{
@@ -128,17 +131,14 @@ impl Recording {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                if let Some(folder) = self.path.parent() {
-                    fs::create_dir_all(folder)?;
-                }
                 let spec = hound::WavSpec {
                     channels: 1,
                     sample_rate: RATE,
                     bits_per_sample: 16,
                     sample_format: hound::SampleFormat::Int,
                 };
-                self.file
-                    .insert(hound::WavWriter::create(&self.path, spec)?)
+                let file = BufWriter::new(record::create(&self.path)?);
+                self.file.insert(hound::WavWriter::new(file, spec)?)
             }
         };
         for sample in samples {

@@ -375,16 +375,21 @@ impl Driver {
         {
             runner.stop().await;
         }
-        let recording = self.sound.end().await;
+        let recordings = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
             if let Event::Ended { name, how } = event {
                 self.report(Report::ProgramEnded { program: name, how });
             }
         }
         if let Some((why, _)) = self.finished.take() {
-            let text = match recording {
-                Some(path) => format!("{why}; recorded in {}", path.display()),
-                None => why,
+            let made: Vec<String> = recordings
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let text = if made.is_empty() {
+                why
+            } else {
+                format!("{why}; recorded in {}", made.join(" and "))
             };
             self.report(Report::Finished(text));
         }
@@ -521,6 +526,17 @@ impl Driver {
         let Some(handoff) = self.player.clone() else {
             return;
         };
+        if handoff.builtin {
+            let path = self
+                .task
+                .recordings
+                .join(format!("picture-{}.pcap", name()));
+            let text = match self.sound.keep_picture(&path, media.peer.0) {
+                Ok(()) => "no player here: the picture is recorded".to_owned(),
+                Err(error) => format!("no picture: cannot record it: {error}"),
+            };
+            return self.report(Report::Say(text));
+        }
         let port = match socket::free_port(Ipv4Addr::LOCALHOST).await {
             Ok(port) => port,
             Err(error) => return self.report(Report::Say(format!("no picture: {error}"))),
@@ -779,8 +795,7 @@ async fn pause_for(pause: Option<Duration>) {
 /// nothing of the peer's is in it (ANCHORS.md E.3 row 11).
 fn built_in(task: &Task) -> BuiltIn {
     let seed = seed();
-    let [a, b, c, d, e, f, g, h, i, j, name @ ..] = seed;
-    let hex: String = name.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let [a, b, c, d, e, f, g, h, i, j, ..] = seed;
     let play = match &task.call.play {
         Some(path) => announcement(path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "cannot be played");
@@ -790,9 +805,18 @@ fn built_in(task: &Task) -> BuiltIn {
     };
     BuiltIn {
         play,
-        recording: task.recordings.join(format!("call-{hex}.wav")),
+        recording: task.recordings.join(format!("call-{}.wav", name())),
         seed: [a, b, c, d, e, f, g, h, i, j],
     }
+}
+
+/// Part of a recording's name that no other has.
+fn name() -> String {
+    seed()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Unguessable bytes. Without randomness (which Linux does not withhold) calls still work, only

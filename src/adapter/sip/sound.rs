@@ -7,14 +7,21 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 
-use crate::endpoint::socket;
+use crate::{
+    clock::Clock,
+    endpoint::socket,
+    media::{
+        record::Dump,
+        rtp::{self, Datagram},
+    },
+};
 
 use super::{builtin::BuiltIn, front::Media};
 
@@ -100,17 +107,31 @@ impl Sound {
         true
     }
 
-    /// Ends it. Gives the recording of the built-in agent, if it made one.
-    pub(super) async fn end(&mut self) -> Option<PathBuf> {
+    /// Ends it. Gives the recordings that were made.
+    pub(super) async fn end(&mut self) -> Vec<PathBuf> {
         self.plan.send_replace(None);
+        let mut made = Vec::new();
         let all = async {
-            let mut made = None;
             while let Some(line) = self.lines.join_next().await {
-                made = line.ok().flatten().or(made);
+                made.extend(line.ok().flatten());
             }
-            made
         };
-        tokio::time::timeout(FAREWELL, all).await.ok().flatten()
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+        made
+    }
+
+    /// The peer's picture goes into a file.
+    pub(super) fn keep_picture(&mut self, path: &Path, peer: SocketAddrV4) -> io::Result<()> {
+        let Some([rtp, _]) = &self.video else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let SocketAddr::V4(own) = rtp.local_addr()? else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let dump = Dump::create(path, peer, own)?;
+        self.lines
+            .spawn(keep(rtp.clone(), self.plan.subscribe(), dump));
+        Ok(())
     }
 
     /// The peer's picture goes to the player at `to`.
@@ -198,8 +219,9 @@ async fn carry(
             // An error is an ICMP answer to an earlier packet: the next one may arrive.
             got = peer.recv_from(&mut from_peer) => {
                 if let (Ok((n, from)), Some(to)) = (got, to_agent)
-                    && lock.admits(from)
                     && let Some(packet) = from_peer.get(..n)
+                    && rtp::read(packet) != Datagram::Other
+                    && lock.admits(from)
                 {
                     let _ = agent.send_to(packet, to).await;
                 }
@@ -208,6 +230,7 @@ async fn carry(
                 if let Ok((n, from)) = got
                     && from.ip().is_loopback()
                     && let Some(packet) = from_agent.get(..n)
+                    && rtp::read(packet) != Datagram::Other
                 {
                     let _ = peer.send_to(packet, lock.there()).await;
                 }
@@ -225,7 +248,7 @@ fn current(
         .map(|media| places(media, rtcp))
 }
 
-/// The picture, one way.
+/// The picture, one way, to a player.
 async fn picture(
     from: Arc<UdpSocket>,
     out: Arc<UdpSocket>,
@@ -233,23 +256,56 @@ async fn picture(
     to: SocketAddrV4,
 ) -> Option<PathBuf> {
     let mut buffer = [0_u8; MAX_PACKET];
-    loop {
+    while let Some(packet) = of_picture(&from, &mut plan, &mut buffer).await {
+        let _ = out.send_to(packet, to).await;
+    }
+    None
+}
+
+/// The picture, into a file. Gives the file, unless nothing came.
+async fn keep(
+    from: Arc<UdpSocket>,
+    mut plan: watch::Receiver<Option<Media>>,
+    mut dump: Dump,
+) -> Option<PathBuf> {
+    let clock = Clock::start();
+    let mut buffer = [0_u8; MAX_PACKET];
+    let mut kept = Ok(());
+    while let Some(packet) = of_picture(&from, &mut plan, &mut buffer).await {
+        if kept.is_ok() {
+            kept = dump.keep(packet, clock.now());
+        }
+    }
+    match kept.and_then(|()| dump.finish()) {
+        Ok(path) => path,
+        Err(error) => {
+            tracing::warn!(%error, "the recording of the picture is incomplete");
+            None
+        }
+    }
+}
+
+/// The next packet of the peer's picture; `None` when the call is over.
+async fn of_picture<'a>(
+    from: &UdpSocket,
+    plan: &mut watch::Receiver<Option<Media>>,
+    buffer: &'a mut [u8; MAX_PACKET],
+) -> Option<&'a [u8]> {
+    let length = loop {
         let got = tokio::select! {
             changed = plan.changed() => {
                 changed.ok()?;
                 plan.borrow_and_update().as_ref()?;
                 continue;
             }
-            got = from.recv_from(&mut buffer) => got,
+            got = from.recv_from(buffer) => got,
         };
-        let Ok((n, source)) = got else {
-            continue;
-        };
+        let Ok((length, source)) = got else { continue };
         let host = plan.borrow().as_ref().map(|media| *media.peer.0.ip());
-        if host.is_some_and(|host| source.ip() == host)
-            && let Some(packet) = buffer.get(..n)
-        {
-            let _ = out.send_to(packet, to).await;
+        let packet = buffer.get(..length).unwrap_or_default();
+        if host.is_some_and(|host| source.ip() == host) && rtp::read(packet) != Datagram::Other {
+            break length;
         }
-    }
+    };
+    buffer.get(..length)
 }

@@ -1,279 +1,387 @@
-//! One signed-in client: its switchboards, and what the dispatcher can ask of it.
+//! A signed-in client as the dispatcher sees it: where a contact can be reached, and what to do when
+//! nowhere. Locks are never held while the dispatcher is called.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::{Hub, opening, switchboard};
+use super::{
+    Shared, lock,
+    pump::Injection,
+    room::{self, Order},
+    switchboard::{Board, Kind},
+};
 use crate::{
-    dispatcher::{AccountId, Carrier, Delivery},
-    msnp,
+    dispatcher::{AccountId, Carrier, Delivery, Verdict},
+    msnp::{roster, text},
 };
 
-/// Most lines that wait for a window with one contact.
-const MAX_LINES: usize = 20;
-/// Most messages that wait for a switchboard with one contact.
-const MAX_LETTERS: usize = 32;
+/// Transaction ids from here to [`END_OF_OURS`] are ours; clients count from one (PROTOCOL.md 12.5).
+pub(super) const FIRST_OF_OURS: u32 = 900_000_000;
+const END_OF_OURS: u32 = 1_000_000_000;
+/// Rooms of one account at a time.
+const MAX_ROOMS: usize = 64;
+/// Display names remembered.
+const MAX_NICKS: usize = 1024;
 
-/// An invitation message on its way out.
-#[derive(Debug)]
-pub(super) struct Letter {
+/// Whether a transaction id is one of ours.
+pub(super) fn is_ours(trid: &str) -> bool {
+    trid.parse()
+        .is_ok_and(|trid: u32| (FIRST_OF_OURS..END_OF_OURS).contains(&trid))
+}
+
+/// Both ends of a connection.
+#[derive(Clone)]
+pub(super) struct Ways<T> {
+    pub(super) to_server: T,
+    pub(super) to_client: T,
+}
+
+/// An invitation message for a peer.
+pub(super) struct Outgoing {
+    pub(super) peer: String,
     pub(super) payload: Vec<u8>,
     pub(super) delivery: Delivery,
+    /// Its switchboard went away once before it was written.
+    pub(super) again: bool,
 }
 
-/// What the notification connection can be asked.
-pub(super) enum NotificationRequest {
-    /// A ticket for a switchboard of our own.
-    Ticket(oneshot::Sender<Result<Ticket, String>>),
-    /// Tell the client that somebody calls.
-    Ring {
-        cookie: String,
-        session: u64,
-        peer: String,
-        nick: String,
-    },
-}
+/// What the server answers to our `XFR SB`: address and cookie, or the error.
+pub(super) type Transferred = Result<(String, String), String>;
 
-/// What leads to a new switchboard.
-#[derive(Debug, Clone)]
-pub(super) struct Ticket {
-    pub(super) address: String,
-    pub(super) cookie: String,
-}
-
-/// One account.
+/// A signed-in client.
 pub(super) struct Account {
-    pub(super) handle: String,
-    pub(super) hub: Weak<Hub>,
-    pub(super) notification: mpsc::UnboundedSender<NotificationRequest>,
+    pub(super) shared: Arc<Shared>,
     id: OnceLock<AccountId>,
-    this: Weak<Account>,
+    handle: String,
+    pub(super) version: u8,
+    /// Where the client reaches us, as it is written.
+    pub(super) address: String,
+    notification: Ways<mpsc::Sender<Injection>>,
     state: Mutex<State>,
+    /// Cancelled when the client has signed out.
+    pub(super) stop: CancellationToken,
 }
 
 #[derive(Default)]
 struct State {
-    last: u64,
-    boards: BTreeMap<u64, Board>,
-    /// Waiting for a switchboard that is being opened, by contact.
-    letters: BTreeMap<String, VecDeque<Letter>>,
-    /// Waiting for a window, by contact.
-    lines: BTreeMap<String, VecDeque<String>>,
+    closed: bool,
+    boards: Vec<Arc<Board>>,
+    rooms: HashMap<String, Room>,
+    /// Our `XFR SB` that are not answered yet.
+    transfers: HashMap<u32, oneshot::Sender<Transferred>>,
+    last_transfer: u32,
+    /// How the client names itself at switchboards: with a machine from MSNP16 on.
+    signs_as: Option<String>,
+    nicks: VecDeque<(String, String)>,
 }
 
-/// A switchboard, as the account sees it.
-struct Board {
-    requests: mpsc::UnboundedSender<switchboard::Request>,
-    /// The only other one in it, as compared.
-    peer: Option<String>,
-    /// The client sees it.
-    has_window: bool,
+/// The door of a room.
+struct Room {
+    orders: mpsc::Sender<Order>,
+    /// Messages it has not sent yet; later ones must not overtake them.
+    waiting: usize,
 }
 
-impl Account {
-    pub(super) fn new(
-        handle: &str,
-        hub: &Arc<Hub>,
-        notification: mpsc::UnboundedSender<NotificationRequest>,
-    ) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
-            handle: handle.to_owned(),
-            hub: Arc::downgrade(hub),
-            notification,
-            id: OnceLock::new(),
-            this: this.clone(),
-            state: Mutex::default(),
-        })
-    }
+/// What the dispatcher holds.
+struct Handle(Arc<Account>);
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The number the dispatcher gave.
-    pub(super) fn id(&self) -> Option<AccountId> {
-        self.id.get().copied()
-    }
-
-    /// Signs in at the dispatcher.
-    pub(super) fn attach(self: &Arc<Self>) {
-        if let Some(hub) = self.hub.upgrade() {
-            let id = hub
-                .invitations
-                .attach(&self.handle, Arc::clone(self) as Arc<dyn Carrier>);
-            let _ = self.id.set(id);
-        }
-    }
-
-    /// Signs out.
-    pub(super) fn detach(&self) {
-        if let (Some(hub), Some(id)) = (self.hub.upgrade(), self.id()) {
-            hub.invitations.detach(id);
-        }
-    }
-
-    /// A new switchboard; its number.
-    pub(super) fn board_opened(
-        &self,
-        requests: mpsc::UnboundedSender<switchboard::Request>,
-        has_window: bool,
-    ) -> u64 {
-        let mut state = self.state();
-        state.last += 1;
-        let number = state.last;
-        state.boards.insert(
-            number,
-            Board {
-                requests,
-                peer: None,
-                has_window,
-            },
-        );
-        number
-    }
-
-    /// Who is in a switchboard has changed. What waited for that contact goes out now.
-    pub(super) fn board_peer(&self, number: u64, peer: Option<&str>) {
-        let key = peer.map(msnp::handle);
-        let mut state = self.state();
-        let State {
-            boards,
-            letters,
-            lines,
-            ..
-        } = &mut *state;
-        let Some(board) = boards.get_mut(&number) else {
-            return;
-        };
-        let before = std::mem::replace(&mut board.peer, key.clone());
-        if let Some(key) = &key {
-            for letter in letters.remove(key).unwrap_or_default() {
-                let _ = board.requests.send(switchboard::Request::Send(letter));
-            }
-            if board.has_window {
-                for line in lines.remove(key).unwrap_or_default() {
-                    let _ = board.requests.send(switchboard::Request::Show(line));
-                }
-            }
-        }
-        drop(state);
-        if let Some(before) = before.filter(|before| Some(before) != key.as_ref()) {
-            self.tell_if_lost(&before);
-        }
-    }
-
-    /// The client came to a switchboard that we had opened.
-    pub(super) fn board_has_window(&self, number: u64) {
-        if let Some(board) = self.state().boards.get_mut(&number) {
-            board.has_window = true;
-        }
-    }
-
-    /// A switchboard is gone.
-    pub(super) fn board_closed(&self, number: u64) {
-        let peer = self
-            .state()
-            .boards
-            .remove(&number)
-            .and_then(|board| board.peer);
-        if let Some(peer) = peer {
-            self.tell_if_lost(&peer);
-        }
-    }
-
-    fn tell_if_lost(&self, peer: &str) {
-        let still = self
-            .state()
-            .boards
-            .values()
-            .any(|board| board.peer.as_deref() == Some(peer));
-        if let (false, Some(hub), Some(id)) = (still, self.hub.upgrade(), self.id()) {
-            hub.invitations.carrier_lost(id, peer);
-        }
-    }
-
-    /// The switchboard that was to be opened for a contact could not be.
-    pub(super) fn opening_failed(&self, peer: &str) {
-        let letters = self
-            .state()
-            .letters
-            .remove(&msnp::handle(peer))
-            .unwrap_or_default();
-        for letter in letters {
-            self.undelivered(letter.delivery);
-        }
-    }
-
-    /// A message was refused.
-    pub(super) fn undelivered(&self, delivery: Delivery) {
-        if let (Some(hub), Some(id)) = (self.hub.upgrade(), self.id()) {
-            hub.invitations.undelivered(id, delivery);
-        }
-    }
-
-    /// Gives a client that answered a ring to the switchboard it was called to.
-    pub(super) fn hand_client_to(
-        &self,
-        number: u64,
-        request: switchboard::Request,
-    ) -> Result<(), ()> {
-        let state = self.state();
-        let board = state.boards.get(&number).ok_or(())?;
-        board.requests.send(request).map_err(drop)
-    }
-}
-
-impl Carrier for Account {
+impl Carrier for Handle {
     fn send(&self, peer: &str, payload: Vec<u8>, delivery: Delivery) {
-        let key = msnp::handle(peer);
-        let letter = Letter { payload, delivery };
-        let mut state = self.state();
-        let board = state
-            .boards
-            .values()
-            .find(|board| board.peer.as_ref() == Some(&key));
-        if let Some(board) = board {
-            let _ = board.requests.send(switchboard::Request::Send(letter));
-            return;
-        }
-        let opening = state.letters.contains_key(&key);
-        let waiting = state.letters.entry(key).or_default();
-        if waiting.len() < MAX_LETTERS {
-            waiting.push_back(letter);
-        }
-        if opening {
-            return;
-        }
-        if let (Some(hub), Some(account)) = (self.hub.upgrade(), self.this.upgrade()) {
-            let peer = peer.to_owned();
-            hub.tasks
-                .spawn(opening::open(Arc::clone(&hub), account, peer));
-        }
+        self.0.deliver(Outgoing {
+            peer: peer.to_owned(),
+            payload,
+            delivery,
+            again: false,
+        });
     }
 
     fn show(&self, peer: &str, line: &str) {
-        let key = msnp::handle(peer);
+        self.0.show(peer, text::payload(line));
+    }
+}
+
+impl Account {
+    /// The client has signed in: the dispatcher is told.
+    pub(super) fn open(
+        shared: &Arc<Shared>,
+        handle: &str,
+        version: u8,
+        address: String,
+        notification: Ways<mpsc::Sender<Injection>>,
+    ) -> Arc<Self> {
+        let account = Arc::new(Self {
+            shared: Arc::clone(shared),
+            id: OnceLock::new(),
+            handle: roster::bare(handle).to_owned(),
+            version,
+            address,
+            notification,
+            state: Mutex::default(),
+            stop: shared.last.1.child_token(),
+        });
+        let carrier = Arc::new(Handle(Arc::clone(&account)));
+        let id = shared.invitations.attach(&account.handle, carrier);
+        // Nobody else sets it.
+        let _ = account.id.set(id);
+        account
+    }
+
+    /// The client has signed out. What the dispatcher still has to say goes to open switchboards.
+    pub(super) fn close(&self) {
+        if let Some(id) = self.id.get() {
+            self.shared.invitations.detach(*id);
+        }
         let mut state = self.state();
-        let window = state
+        state.closed = true;
+        state.transfers.clear();
+        drop(state);
+        self.stop.cancel();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The dispatcher's name for this account, while it is signed in.
+    fn id(&self) -> Option<AccountId> {
+        self.id.get().copied().filter(|_| !self.state().closed)
+    }
+
+    pub(super) fn handle(&self) -> &str {
+        &self.handle
+    }
+
+    /// As [`Invitations::received`](crate::dispatcher::Invitations::received).
+    pub(super) fn received(&self, peer: &str, payload: &[u8]) -> Verdict {
+        self.id().map_or(Verdict::Pass, |id| {
+            self.shared.invitations.received(id, peer, payload)
+        })
+    }
+
+    /// As [`Invitations::typed`](crate::dispatcher::Invitations::typed).
+    pub(super) fn typed(&self, peer: &str, text: &str) -> Verdict {
+        self.id().map_or(Verdict::Pass, |id| {
+            self.shared.invitations.typed(id, peer, text)
+        })
+    }
+
+    /// As [`Invitations::undelivered`](crate::dispatcher::Invitations::undelivered). Not to be called
+    /// from within a call of the dispatcher's.
+    pub(super) fn undelivered(&self, delivery: Delivery) {
+        if let Some(id) = self.id() {
+            self.shared.invitations.undelivered(id, delivery);
+        }
+    }
+
+    /// `peer` has left a switchboard, which [`Board::reaches`] knows already.
+    pub(super) fn left(&self, peer: &str) {
+        let reached = self.state().boards.iter().any(|board| board.reaches(peer));
+        if let Some(id) = self.id().filter(|_| !reached) {
+            self.shared.invitations.carrier_lost(id, peer);
+        }
+    }
+
+    /// A switchboard has opened.
+    pub(super) fn remember(&self, board: &Arc<Board>) {
+        self.state().boards.push(Arc::clone(board));
+    }
+
+    /// A switchboard has closed.
+    pub(super) fn forget(&self, board: &Arc<Board>) {
+        self.state()
             .boards
-            .values()
-            .find(|board| board.has_window && board.peer.as_ref() == Some(&key));
-        if let Some(board) = window {
-            let _ = board
-                .requests
-                .send(switchboard::Request::Show(line.to_owned()));
+            .retain(|known| !Arc::ptr_eq(known, board));
+    }
+
+    /// How the client names itself at a switchboard.
+    pub(super) fn signs_as(&self, handle: &str) {
+        if roster::same(handle, &self.handle) {
+            self.state().signs_as = Some(handle.to_owned());
+        }
+    }
+
+    /// How we name ourselves at a switchboard.
+    pub(super) fn signature(&self) -> String {
+        let known = self.state().signs_as.clone();
+        known.unwrap_or_else(|| self.handle.clone())
+    }
+
+    /// The display name of `peer`, as on the wire.
+    pub(super) fn called(&self, peer: &str, nick: String) {
+        let mut state = self.state();
+        state.nicks.retain(|(known, _)| !roster::same(known, peer));
+        if state.nicks.len() >= MAX_NICKS {
+            state.nicks.pop_front();
+        }
+        state.nicks.push_back((peer.to_owned(), nick));
+    }
+
+    /// The display name of `peer` to put on the wire.
+    pub(super) fn nick(&self, peer: &str) -> String {
+        let state = self.state();
+        let known = state
+            .nicks
+            .iter()
+            .find(|(known, _)| roster::same(known, peer));
+        known.map_or_else(|| peer.to_owned(), |(_, nick)| nick.clone())
+    }
+
+    /// Sends a message over the latest switchboard with exactly that peer, or by a room.
+    pub(super) fn deliver(self: &Arc<Self>, mut outgoing: Outgoing) {
+        let mut state = self.state();
+        if state.closed {
             return;
         }
-        // No window: it is shown when there is one again. Opening one for a line would call the
-        // contact to a conversation.
-        let lines = state.lines.entry(key).or_default();
-        if lines.len() == MAX_LINES {
-            lines.pop_front();
+        let key = outgoing.peer.to_ascii_lowercase();
+        let queued = state.rooms.get(&key).is_some_and(|room| room.waiting > 0);
+        if !queued {
+            let boards = state.boards.iter().rev();
+            for board in boards.filter(|board| board.kind != Kind::Lent) {
+                if !board.is_with(&outgoing.peer) {
+                    continue;
+                }
+                match board.deliver(outgoing) {
+                    Ok(()) => return,
+                    Err(back) => outgoing = back,
+                }
+            }
         }
-        lines.push_back(line.to_owned());
+        let delivery = outgoing.delivery;
+        let accepted = self
+            .room(&mut state, &key, &outgoing.peer.clone())
+            .is_some_and(|room| {
+                let accepted = room.orders.try_send(Order::Deliver(outgoing)).is_ok();
+                room.waiting += usize::from(accepted);
+                accepted
+            });
+        drop(state);
+        if !accepted {
+            self.undelivered_later(vec![delivery]);
+        }
+    }
+
+    /// Messages that a switchboard left when it closed: another one is tried, once.
+    pub(super) fn again(self: &Arc<Self>, left: Vec<Outgoing>) {
+        for mut outgoing in left {
+            if outgoing.again {
+                self.undelivered(outgoing.delivery);
+            } else {
+                outgoing.again = true;
+                self.deliver(outgoing);
+            }
+        }
+    }
+
+    /// Tells the dispatcher when it has finished what it is doing.
+    fn undelivered_later(self: &Arc<Self>, lost: Vec<Delivery>) {
+        let account = Arc::clone(self);
+        let telling = async move {
+            for delivery in lost {
+                account.undelivered(delivery);
+            }
+        };
+        self.shared.last.0.spawn_on(telling, &self.shared.runtime);
+    }
+
+    /// Shows a payload in the client's window with `peer`: in an open switchboard, or by a room.
+    pub(super) fn show(self: &Arc<Self>, peer: &str, payload: Vec<u8>) {
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        let boards = state.boards.iter().rev();
+        for board in boards.filter(|board| board.kind != Kind::Own) {
+            if board.is_with(peer) && board.show(peer, &payload) {
+                return;
+            }
+        }
+        let key = peer.to_ascii_lowercase();
+        let shown = self
+            .room(&mut state, &key, peer)
+            .is_some_and(|room| room.orders.try_send(Order::Show(payload)).is_ok());
+        if !shown {
+            tracing::warn!(peer, "proxy: a line could not be shown");
+        }
+    }
+
+    /// The room for `peer`, opened if need be.
+    fn room<'a>(
+        self: &Arc<Self>,
+        state: &'a mut State,
+        key: &str,
+        peer: &str,
+    ) -> Option<&'a mut Room> {
+        if !state.rooms.contains_key(key) {
+            if state.rooms.len() >= MAX_ROOMS {
+                tracing::warn!(peer, "proxy: too many conversations of ours");
+                return None;
+            }
+            let (orders, queue) = mpsc::channel(room::MAX_ORDERS);
+            let serving = room::serve(Arc::clone(self), peer.to_owned(), orders.clone(), queue);
+            self.shared.last.0.spawn_on(serving, &self.shared.runtime);
+            let room = Room { orders, waiting: 0 };
+            state.rooms.insert(key.to_owned(), room);
+        }
+        state.rooms.get_mut(key)
+    }
+
+    /// A room has sent or lost so many messages.
+    pub(super) fn settled(&self, peer: &str, count: usize) {
+        let key = peer.to_ascii_lowercase();
+        if let Some(room) = self.state().rooms.get_mut(&key) {
+            room.waiting = room.waiting.saturating_sub(count);
+        }
+    }
+
+    /// A room closes: no order reaches it any more.
+    pub(super) fn close_room(&self, peer: &str) {
+        self.state().rooms.remove(&peer.to_ascii_lowercase());
+    }
+
+    /// Says something to the client between two commands of the notification server.
+    pub(super) fn tell_client(&self, bytes: Vec<u8>) -> bool {
+        let told = self
+            .notification
+            .to_client
+            .try_send(Injection::plain(bytes));
+        told.is_ok()
+    }
+
+    /// Asks the notification server for a switchboard (PROTOCOL.md 12.6).
+    pub(super) fn ask_for_switchboard(&self) -> oneshot::Receiver<Transferred> {
+        let (answer, answered) = oneshot::channel();
+        let mut state = self.state();
+        if state.closed {
+            return answered;
+        }
+        let count = state.last_transfer + 1;
+        state.last_transfer = count % (END_OF_OURS - FIRST_OF_OURS - 1);
+        let trid = FIRST_OF_OURS + count;
+        let command = format!("XFR {trid} SB\r\n").into_bytes();
+        let asked = self
+            .notification
+            .to_server
+            .try_send(Injection::plain(command));
+        if asked.is_ok() {
+            // Those nobody waits for any more were never answered.
+            state.transfers.retain(|_, waiting| !waiting.is_closed());
+            state.transfers.insert(trid, answer);
+        }
+        answered
+    }
+
+    /// The answer to [`Account::ask_for_switchboard`].
+    pub(super) fn transferred(&self, trid: &str, answer: Transferred) {
+        let trid = trid.parse().unwrap_or(0);
+        let waiting = self.state().transfers.remove(&trid);
+        if let Some(waiting) = waiting {
+            // Whoever asked may have given up.
+            let _ = waiting.send(answer);
+        }
     }
 }

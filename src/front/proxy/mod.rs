@@ -1,146 +1,199 @@
-//! The proxy: stands between an MSN client and its server. What is not an invitation of ours passes
-//! byte for byte.
+//! The MSNP proxy: a client that names it as its server works unchanged, and the invitations that are
+//! ours are taken out of its switchboards (PROTOCOL.md section 12).
 //!
-//! One port serves everything. A connection that begins with `VER` is for a notification server;
-//! one that begins with `USR` or `ANS` and a cookie that a rewritten `XFR` or `RNG` carried is for
-//! that switchboard (PROTOCOL.md 12.1).
+//! One port serves notification and switchboard connections: a switchboard connection is known by
+//! its first command, whose cookie was in an `XFR` or `RNG` that passed here (`tickets`); anything
+//! else goes to the notification server. Where a dispatch server redirects the client to another
+//! notification server, that server gets a listening port of its own (`redirect`), so clients behind
+//! one address cannot be mistaken for each other.
 //!
-//! * `pipe` moves bytes between two sockets; a `pipe::Link` looks at them on the way.
-//! * `notification` and `switchboard` are the two links.
-//! * `account` is one signed-in client, and what the dispatcher can ask of it.
-//! * `opening` opens a switchboard of our own (PROTOCOL.md 12.6).
-//! * `referrals` remembers where the client was sent.
+//! A connection is two lanes (`pump`), each of which reads one socket and writes the other, with a
+//! handler in between: `notification` and `switchboard`. `account` is what the dispatcher sees
+//! of a signed-in client; `room` is a conversation that we opened ourselves (`opening`) or lend
+//! to the client.
 
 mod account;
-mod connection;
 mod notification;
 mod opening;
-mod pipe;
-mod referrals;
+mod pump;
+mod redirect;
+mod room;
+mod route;
 mod switchboard;
+mod tickets;
 
 use std::{
-    collections::HashMap,
     io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    runtime::Handle,
+    sync::Semaphore,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clock::Clock, dispatcher::Invitations, endpoint::socket, msnp};
-use account::Account;
-use referrals::Referrals;
+use self::{redirect::Redirects, tickets::Tickets};
+use crate::{clock::Clock, dispatcher::Invitations, endpoint::socket};
 
-/// How long a connection to the server may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
-/// Most connections at a time; a client has a handful.
-const MAX_CONNECTIONS: usize = 16 * 1024;
+/// Connections of clients at a time; one more is closed at once.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long one address of a server is tried.
+const CONNECT: Duration = Duration::from_secs(10);
 
-/// What the proxy is told.
+/// Where the proxy listens and what it stands before.
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
-    /// Where clients connect.
+    /// Where clients connect. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The server, `host:port`.
+    /// The notification or dispatch server, `host:port`.
     pub server: String,
 }
 
-/// A listening proxy.
+/// A proxy that listens and is not serving yet.
 pub struct Proxy {
     listener: TcpListener,
-    local: SocketAddr,
-    hub: Arc<Hub>,
+    shared: Arc<Shared>,
 }
 
 /// What all connections share.
-struct Hub {
+struct Shared {
     server: String,
-    clock: Clock,
+    /// The main port.
+    listening: SocketAddr,
     invitations: Arc<dyn Invitations>,
-    referrals: Mutex<Referrals>,
-    /// By handle, as compared.
-    accounts: Mutex<HashMap<String, Weak<Account>>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    tickets: Mutex<Tickets>,
+    redirects: Mutex<Redirects>,
+    clock: Clock,
+    places: Arc<Semaphore>,
+    runtime: Handle,
+    /// Listeners and notification connections; they end first, so that what the dispatcher says at
+    /// the end of a negotiation still finds its switchboard.
+    first: (TaskTracker, CancellationToken),
+    /// Everything else.
+    last: (TaskTracker, CancellationToken),
 }
 
 impl Proxy {
-    /// Listens.
+    /// Starts to listen. Clients that connect are served by [`Proxy::run`].
     ///
     /// # Errors
-    /// As the system says: the port is taken, the address is not ours.
+    /// The system's word on the listening address.
     pub async fn bind(
         settings: ProxySettings,
         invitations: Arc<dyn Invitations>,
     ) -> io::Result<Self> {
         let listener = socket::tcp_listen(settings.listen).await?;
-        let local = listener.local_addr()?;
-        let hub = Arc::new(Hub {
+        let shared = Arc::new(Shared {
             server: settings.server,
-            clock: Clock::start(),
+            listening: listener.local_addr()?,
             invitations,
-            referrals: Mutex::default(),
-            accounts: Mutex::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tickets: Mutex::default(),
+            redirects: Mutex::default(),
+            clock: Clock::start(),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            runtime: Handle::current(),
+            first: (TaskTracker::new(), CancellationToken::new()),
+            last: (TaskTracker::new(), CancellationToken::new()),
         });
-        Ok(Self {
-            listener,
-            local,
-            hub,
-        })
+        Ok(Self { listener, shared })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.shared.listening
     }
 
-    /// Serves until it is told to stop, and closes every connection then.
+    /// Serves until `stop` is cancelled, then closes every connection and waits for their end.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = stop.cancelled() => break,
-            };
-            match accepted {
-                Ok((client, from)) if self.hub.tasks.len() < MAX_CONNECTIONS => {
-                    let hub = Arc::clone(&self.hub);
-                    self.hub.tasks.spawn(connection::serve(hub, client, from));
-                }
-                Ok((_, from)) => tracing::warn!(%from, "too many connections: refused"),
-                Err(error) => {
-                    // Out of descriptors, most likely: the listener stays, others must end first.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
+        let Self { listener, shared } = self;
+        let server = shared.server.clone();
+        let (tasks, ending) = &shared.first;
+        tasks.spawn(Arc::clone(&shared).accept(listener, server, ending.child_token()));
+        stop.cancelled().await;
+        for (tasks, ending) in [&shared.first, &shared.last] {
+            ending.cancel();
+            tasks.close();
+            tasks.wait().await;
         }
-        self.hub.stop.cancel();
-        self.hub.tasks.close();
-        self.hub.tasks.wait().await;
     }
 }
 
-impl Hub {
-    fn referrals(&self) -> MutexGuard<'_, Referrals> {
-        self.referrals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    /// Serves the clients of one listener, whose notification server is `target`.
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        target: String,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (client, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, or the client has gone already.
+                    tracing::warn!(%error, "proxy: a client could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+                tracing::warn!(%from, "proxy: too many connections");
+                continue;
+            };
+            prepare(&client);
+            let (shared, target) = (Arc::clone(&self), target.clone());
+            self.first.0.spawn(async move {
+                shared.route(client, target, place).await;
+            });
+        }
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<String, Weak<Account>>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Connects to `host:port`, each address the name has in turn.
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in lookup_host(address).await? {
+            match socket::tcp_connect(address, CONNECT).await {
+                Ok(stream) => {
+                    prepare(&stream);
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
-    /// The signed-in account with that handle.
-    fn account(&self, handle: &str) -> Option<Arc<Account>> {
-        self.accounts()
-            .get(&msnp::handle(handle))
-            .and_then(Weak::upgrade)
+    fn tickets(&self) -> MutexGuard<'_, Tickets> {
+        lock(&self.tickets)
     }
+}
+
+/// No delay, and a far end that has vanished without a word is noticed in the end.
+fn prepare(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "proxy: no TCP_NODELAY");
+    }
+    if let Err(error) = rustix::net::sockopt::set_socket_keepalive(stream, true) {
+        tracing::debug!(%error, "proxy: no keepalive");
+    }
+}
+
+/// As it is written where a client reads it. A client that reached an IPv4 address through an IPv6
+/// socket knows only the former.
+fn written(ip: IpAddr, port: u16) -> String {
+    SocketAddr::new(ip.to_canonical(), port).to_string()
+}
+
+/// A thread that panicked while it held the lock left values that are still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,260 +1,199 @@
-//! The link to a notification server: learns who signs in, rewrites where the client is sent, and
-//! gets tickets for switchboards of ours.
+//! A client's connection to the notification server: addresses are rewritten on their way to the
+//! client (PROTOCOL.md 12.1), the login makes an account, and what we asked for ourselves is taken
+//! out of the replies (12.5).
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{
-    net::TcpStream,
-    sync::{mpsc, oneshot},
-};
+use tokio::{net::TcpStream, sync::mpsc};
 
 use super::{
-    Hub,
-    account::{Account, NotificationRequest, Ticket},
-    pipe::{Link, Out},
-    referrals::Lead,
-    switchboard::FIRST_TRANSACTION,
+    Shared,
+    account::{Account, Ways, is_ours},
+    pump::{self, Handler, Injection, Lane},
+    tickets::{Key, Ticket},
+    written,
 };
 use crate::msnp::{
-    frame::{Origin, Piece, Splitter},
-    referral::Referral,
-    word,
+    frame::{Item, Side, word},
+    rewrite::{self, Transfer},
 };
 
-/// Most tickets asked for at a time.
-const MAX_ASKED: usize = 64;
-
-/// One notification connection.
-pub(super) struct Notification {
-    hub: Arc<Hub>,
-    /// What the client reaches us by.
-    own: SocketAddr,
-    client: IpAddr,
-    from_client: Splitter,
-    from_server: Splitter,
-    requests: mpsc::UnboundedSender<NotificationRequest>,
-    account: Option<Arc<Account>>,
-    /// The dialect that both agreed on; 0 until then.
-    version: u32,
-    transaction: u32,
-    asked: BTreeMap<u32, oneshot::Sender<Result<Ticket, String>>>,
-    /// Commands of ours that wait for a boundary.
-    waiting: Vec<u8>,
+/// Serves a client until both sides are done.
+pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, first: Vec<u8>) {
+    let stop = shared.first.1.child_token();
+    let connected = tokio::select! {
+        () = stop.cancelled() => return,
+        connected = shared.connect(server) => connected,
+    };
+    let (upstream, own) = match (connected, client.local_addr()) {
+        (Ok(upstream), Ok(own)) => (upstream, own),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(server, %error, "proxy: no connection to the server");
+            return;
+        }
+    };
+    let (client_reads, client_writes) = client.into_split();
+    let (server_reads, server_writes) = upstream.into_split();
+    let (to_server, up_queue) = pump::injections();
+    let (to_client, down_queue) = pump::injections();
+    let up = Lane {
+        reading: client_reads,
+        writing: server_writes,
+        handler: FromClient,
+        from: Side::Client,
+        first,
+        injections: up_queue,
+    };
+    let signed_in = Arc::default();
+    let down = Lane {
+        reading: server_reads,
+        writing: client_writes,
+        handler: FromServer {
+            shared,
+            own,
+            version: 0,
+            ways: Ways {
+                to_server,
+                to_client,
+            },
+            signed_in: Arc::clone(&signed_in),
+        },
+        from: Side::Server,
+        first: Vec::new(),
+        injections: down_queue,
+    };
+    pump::both(up, down, stop, || sign_out(&signed_in)).await;
+    // Signed in by the last words of a server whose client had left already.
+    sign_out(&signed_in);
 }
 
-impl Notification {
-    pub(super) fn new(
-        hub: Arc<Hub>,
-        own: SocketAddr,
-        client: IpAddr,
-        requests: mpsc::UnboundedSender<NotificationRequest>,
-    ) -> Self {
-        Self {
-            hub,
-            own,
-            client,
-            from_client: Splitter::new(Origin::Client),
-            from_server: Splitter::new(Origin::Server),
-            requests,
-            account: None,
-            version: 0,
-            transaction: FIRST_TRANSACTION,
-            asked: BTreeMap::new(),
-            waiting: Vec::new(),
-        }
-    }
+/// The account of this connection, once there is one.
+type SignedIn = Arc<std::sync::Mutex<Option<Arc<Account>>>>;
 
-    /// Signs out. The tickets that nobody will give are refused with it.
-    pub(super) fn close(&mut self) {
-        self.asked.clear();
-        if let Some(account) = self.account.take() {
-            let mut accounts = self.hub.accounts();
-            let key = crate::msnp::handle(&account.handle);
-            let ours = accounts
-                .get(&key)
-                .is_some_and(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&account)));
-            if ours {
-                accounts.remove(&key);
-            }
-            drop(accounts);
-            account.detach();
-        }
+fn sign_out(signed_in: &SignedIn) {
+    let account = super::lock(signed_in).take();
+    if let Some(account) = account {
+        account.close();
     }
+}
 
-    /// A command of the server's.
-    fn server_command(&mut self, line: &[u8], whole: &[u8], out: &mut Out) {
-        if let Some(answer) = self.ticket(line) {
-            if let Some(asker) = answer.0 {
-                let _ = asker.send(answer.1);
-            }
+/// Nothing a client says here is of interest.
+struct FromClient;
+
+impl Handler for FromClient {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(item.bytes());
+    }
+}
+
+struct FromServer {
+    shared: Arc<Shared>,
+    /// Where the client reached us.
+    own: SocketAddr,
+    version: u8,
+    ways: Ways<mpsc::Sender<Injection>>,
+    signed_in: SignedIn,
+}
+
+impl Handler for FromServer {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        let Item::Line(line) = item else {
+            out.extend_from_slice(item.bytes());
             return;
-        }
-        if let Some(referral) = Referral::read(line) {
-            let now = self.hub.clock.now();
-            match referral.clone() {
-                Referral::Notification { address } => {
-                    self.hub
-                        .referrals()
-                        .add_notification(now, self.client, address);
-                }
-                Referral::Switchboard {
-                    address, cookie, ..
-                }
-                | Referral::Ring { address, cookie } => {
-                    self.hub
-                        .referrals()
-                        .add_switchboard(now, cookie, Lead::Server(address));
-                }
+        };
+        let verb = word(line, 0);
+        match verb {
+            "VER" => {
+                let version = word(line, 2).strip_prefix("MSNP");
+                self.version = version.and_then(|v| v.parse().ok()).unwrap_or(0);
             }
-            out.to_client
-                .extend_from_slice(&referral.rewritten(line, &self.own.to_string()));
-            return;
-        }
-        match (word(line, 0), word(line, 2)) {
-            (Some("VER"), Some(version)) => {
-                let number = version
-                    .strip_prefix("MSNP")
-                    .and_then(|number| number.parse().ok());
-                self.version = number.unwrap_or(0);
-            }
-            (Some("USR"), Some("OK")) => {
-                if let Some(handle) = word(line, 3) {
-                    self.signed_in(handle);
-                }
+            "USR" if word(line, 2) == "OK" => self.sign_in(word(line, 3)),
+            "XFR" => return self.transfer(line, out).await,
+            "RNG" => return self.ring(line, out),
+            _ if verb.starts_with(|first: char| first.is_ascii_digit())
+                && is_ours(word(line, 1)) =>
+            {
+                return self.answer_to_us(line, Err(verb.to_owned()));
             }
             _ => {}
         }
-        out.to_client.extend_from_slice(whole);
-    }
-
-    fn signed_in(&mut self, handle: &str) {
-        if self.account.is_some() {
-            return;
-        }
-        let account = Account::new(handle, &self.hub, self.requests.clone());
-        self.hub
-            .accounts()
-            .insert(crate::msnp::handle(handle), Arc::downgrade(&account));
-        account.attach();
-        self.account = Some(account);
-    }
-
-    /// Whether a command answers a question of ours; it is swallowed then.
-    #[allow(clippy::type_complexity, reason = "an answer and whose it is")]
-    fn ticket(
-        &mut self,
-        line: &[u8],
-    ) -> Option<(
-        Option<oneshot::Sender<Result<Ticket, String>>>,
-        Result<Ticket, String>,
-    )> {
-        let transaction: u32 = word(line, 1)?.parse().ok()?;
-        if transaction < FIRST_TRANSACTION || transaction >= self.transaction {
-            return None;
-        }
-        let asker = self.asked.remove(&transaction);
-        let answer = match Referral::read(line) {
-            Some(Referral::Switchboard {
-                address, cookie, ..
-            }) => Ok(Ticket { address, cookie }),
-            _ => Err(format!(
-                "the server gave no switchboard ({})",
-                word(line, 0).unwrap_or("?")
-            )),
-        };
-        Some((asker, answer))
-    }
-
-    /// What waits goes out where a command ends.
-    fn insert(&mut self, out: &mut Out) {
-        if self.from_client.at_boundary() && !self.waiting.is_empty() {
-            out.to_server.append(&mut self.waiting);
-        }
-    }
-
-    /// The words that dialects append to a `RNG` (PROTOCOL.md 12.1).
-    fn ring_suffix(&self) -> &'static str {
-        match self.version {
-            0..13 => "",
-            13 => " U messenger.hotmail.com",
-            _ => " U messenger.hotmail.com 1",
-        }
+        out.extend_from_slice(line);
     }
 }
 
-impl Link for Notification {
-    type Request = NotificationRequest;
-
-    fn client_sent(&mut self, bytes: &[u8], out: &mut Out) {
-        self.from_client.push(bytes, |piece| match piece {
-            Piece::Command { whole, .. } => out.to_server.extend_from_slice(whole),
-            Piece::Raw(raw) => out.to_server.extend_from_slice(raw),
-        });
-        self.insert(out);
+impl FromServer {
+    fn account(&self) -> Option<Arc<Account>> {
+        super::lock(&self.signed_in).clone()
     }
 
-    fn server_sent(&mut self, bytes: &[u8], out: &mut Out) {
-        let mut splitter = std::mem::replace(&mut self.from_server, Splitter::new(Origin::Server));
-        splitter.push(bytes, |piece| match piece {
-            Piece::Command { line, whole, .. } => self.server_command(line, whole, out),
-            Piece::Raw(raw) => out.to_client.extend_from_slice(raw),
-        });
-        self.from_server = splitter;
-    }
-
-    fn client_ended(&mut self, out: &mut Out) {
-        self.from_client.finish(|piece| {
-            if let Piece::Raw(raw) = piece {
-                out.to_server.extend_from_slice(raw);
-            }
-        });
-    }
-
-    fn server_ended(&mut self, out: &mut Out) {
-        self.from_server.finish(|piece| {
-            if let Piece::Raw(raw) = piece {
-                out.to_client.extend_from_slice(raw);
-            }
-        });
-        self.asked.clear();
-    }
-
-    fn requested(&mut self, request: NotificationRequest, out: &mut Out) -> Option<TcpStream> {
-        match request {
-            NotificationRequest::Ticket(asker) => {
-                if self.asked.len() >= MAX_ASKED || self.from_client.is_blind() {
-                    let _ = asker.send(Err("no ticket can be asked for now".to_owned()));
-                    return None;
-                }
-                let transaction = self.transaction;
-                self.transaction = self.transaction.wrapping_add(1).max(FIRST_TRANSACTION);
-                self.asked.insert(transaction, asker);
-                self.waiting
-                    .extend_from_slice(format!("XFR {transaction} SB\r\n").as_bytes());
-                self.insert(out);
-            }
-            NotificationRequest::Ring {
-                cookie,
-                session,
-                peer,
-                nick,
-            } => {
-                // Only between commands of the server's; else it is left, and the next thing that
-                // arrives rings again.
-                if self.from_server.at_boundary() {
-                    let ring = format!(
-                        "RNG {session} {} CKI {cookie} {peer} {nick}{}\r\n",
-                        self.own,
-                        self.ring_suffix()
-                    );
-                    out.to_client.extend_from_slice(ring.as_bytes());
-                }
-            }
+    fn sign_in(&self, handle: &str) {
+        if handle.is_empty() || self.account().is_some() {
+            return;
         }
-        None
+        let address = written(self.own.ip(), self.shared.listening.port());
+        let account = Account::open(
+            &self.shared,
+            handle,
+            self.version,
+            address,
+            self.ways.clone(),
+        );
+        *super::lock(&self.signed_in) = Some(account);
+    }
+
+    fn answer_to_us(&self, line: &[u8], answer: Result<(String, String), String>) {
+        if let Some(account) = self.account() {
+            account.transferred(word(line, 1), answer);
+        }
+    }
+
+    fn remember(&self, cookie: String, session: Option<String>, address: String) {
+        let ticket = Ticket::Server {
+            address,
+            account: self.account(),
+        };
+        let now = self.shared.clock.now();
+        let key = Key { cookie, session };
+        self.shared.tickets().insert(key, ticket, now);
+    }
+
+    async fn transfer(&self, line: &[u8], out: &mut Vec<u8>) {
+        let here = |port| written(self.own.ip(), port);
+        match rewrite::read_xfr(line) {
+            Some(Transfer::Switchboard { address, cookie }) if is_ours(word(line, 1)) => {
+                self.answer_to_us(line, Ok((address, cookie)));
+            }
+            _ if is_ours(word(line, 1)) => {
+                self.answer_to_us(line, Err("XFR".to_owned()));
+            }
+            Some(Transfer::Switchboard { address, cookie }) => {
+                self.remember(cookie, None, address);
+                let to = here(self.shared.listening.port());
+                out.extend_from_slice(&rewrite::write_xfr(line, &to, &to));
+            }
+            Some(Transfer::Notification { address }) => {
+                match self.shared.port_for(&address).await {
+                    Ok(port) => {
+                        let current = here(self.own.port());
+                        out.extend_from_slice(&rewrite::write_xfr(line, &here(port), &current));
+                    }
+                    Err(error) => {
+                        tracing::warn!(address, %error, "proxy: no port for a redirect; the client goes there without us");
+                        out.extend_from_slice(line);
+                    }
+                }
+            }
+            Some(Transfer::SameServer) | None => out.extend_from_slice(line),
+        }
+    }
+
+    fn ring(&self, line: &[u8], out: &mut Vec<u8>) {
+        let Some(ring) = rewrite::read_rng(line) else {
+            out.extend_from_slice(line);
+            return;
+        };
+        self.remember(ring.cookie, Some(ring.session), ring.address);
+        let to = written(self.own.ip(), self.shared.listening.port());
+        out.extend_from_slice(&rewrite::write_rng(line, &to));
     }
 }

@@ -1,130 +1,158 @@
-//! Opens a switchboard of our own, through the client's notification connection
-//! (PROTOCOL.md 12.6). The contact sees an ordinary new conversation.
+//! Opens a switchboard with a contact ourselves (PROTOCOL.md 12.6): a cookie by the client's
+//! notification connection, then `USR`, `CAL`, and the contact joins. The contact sees an ordinary
+//! new session.
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{
-    CONNECT_WITHIN, Hub,
-    account::{Account, NotificationRequest},
-    connection,
-    pipe::{self, Link, Out},
-    switchboard::{FIRST_TRANSACTION, Switchboard},
+    account::Account,
+    switchboard::{self, Board, Kind},
 };
 use crate::msnp::{
-    frame::{Origin, Piece, Splitter},
-    word,
+    frame::{Item, Side, Splitter, word},
+    roster,
 };
 
-/// How long the contact may take to join.
-const JOIN_WITHIN: Duration = Duration::from_secs(30);
+/// From the request to the contact's arrival.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What may lie between a room and its switchboard.
+pub(super) const PIPE: usize = 64 * 1024;
 
-/// Why it could not be opened.
+/// Why there is no switchboard.
 #[derive(Debug, thiserror::Error)]
-enum OpeningError {
-    #[error("{0}")]
-    NoTicket(String),
-    #[error("the notification connection is gone")]
-    SignedOut,
-    #[error("the switchboard: {0}")]
-    Io(#[from] io::Error),
-    #[error("the switchboard answered {0}")]
+pub(super) enum OpenError {
+    /// The server says no: 217, 713, 913 ...
+    #[error("the server answered {0}")]
     Refused(String),
-    #[error("nobody joined in time")]
-    TimedOut,
+    /// A connection was lost, or could not be made.
+    #[error("no connection: {0}")]
+    Connection(#[from] io::Error),
+    /// The contact does not come.
+    #[error("the contact did not come in time")]
+    Silence,
 }
 
-/// Opens one with that contact and serves it. What waits for the contact goes out when it joins.
-pub(super) async fn open(hub: Arc<Hub>, account: Arc<Account>, peer: String) {
-    match timeout(JOIN_WITHIN, join(&account, &peer))
+/// A switchboard of ours, seen from the room.
+pub(super) struct Upstream {
+    pub(super) board: Arc<Board>,
+    pub(super) frames: Frames<DuplexStream>,
+}
+
+/// Opens a switchboard with `peer`.
+pub(super) async fn open(account: Arc<Account>, peer: String) -> Result<Upstream, OpenError> {
+    tokio::time::timeout(PATIENCE, call(&account, &peer))
         .await
-        .unwrap_or(Err(OpeningError::TimedOut))
-    {
-        Ok((stream, joined, rest)) => {
-            let (requests, mut asked) = mpsc::unbounded_channel();
-            let mut board = Switchboard::of_ours(account, requests, &joined);
-            let mut out = Out::default();
-            board.server_sent(&rest, &mut out);
-            pipe::pump(None, stream, &mut board, &mut asked, out, &hub.stop).await;
-            board.close();
-        }
-        Err(error) => {
-            tracing::info!(account = account.handle, peer, %error, "no switchboard");
-            account.opening_failed(&peer);
+        .unwrap_or(Err(OpenError::Silence))
+}
+
+async fn call(account: &Arc<Account>, peer: &str) -> Result<Upstream, OpenError> {
+    let gone = || OpenError::Connection(io::ErrorKind::NotConnected.into());
+    let answer = account.ask_for_switchboard().await.map_err(|_| gone())?;
+    let (address, cookie) = answer.map_err(OpenError::Refused)?;
+    let server = account.shared.connect(&address).await?;
+    let (near, far) = duplex(PIPE);
+    let (board, queues) = Board::new(Kind::Own, account);
+    let lanes = (tokio::io::split(far), server.into_split(), Vec::new());
+    let stop = account.stop.child_token();
+    let serving = switchboard::serve(Arc::clone(&board), queues, lanes, stop);
+    account.shared.last.0.spawn(serving);
+    let mut frames = Frames::new(near, Side::Server);
+    let signature = account.signature();
+    let enter = format!("USR 1 {signature} {cookie}\r\n");
+    frames.stream.write_all(enter.as_bytes()).await?;
+    let is_in = |line: &[u8]| word(line, 0) == "USR" && word(line, 2) == "OK";
+    frames.wait_for("1", is_in).await?;
+    let call = format!("CAL 2 {peer}\r\n");
+    frames.stream.write_all(call.as_bytes()).await?;
+    let comes = |line: &[u8]| word(line, 0) == "JOI" && roster::same(word(line, 1), peer);
+    frames.wait_for("2", comes).await?;
+    Ok(Upstream { board, frames })
+}
+
+/// A piece of a stream.
+pub(super) enum Piece {
+    Line(Vec<u8>),
+    Message {
+        whole: Vec<u8>,
+        /// Length of the line.
+        line: usize,
+    },
+    /// Part of a long payload; of no interest.
+    Raw,
+}
+
+/// A stream cut into pieces. [`Frames::next`] may be dropped and called again.
+pub(super) struct Frames<S> {
+    pub(super) stream: S,
+    pub(super) splitter: Splitter,
+    buffer: Vec<u8>,
+    taken: usize,
+}
+
+impl<S: AsyncRead + Unpin> Frames<S> {
+    pub(super) fn new(stream: S, from: Side) -> Self {
+        Self {
+            stream,
+            splitter: Splitter::new(from),
+            buffer: Vec::new(),
+            taken: 0,
         }
     }
-}
 
-/// Until the contact has joined: the connection, the command that says so, and what came behind.
-async fn join(
-    account: &Account,
-    peer: &str,
-) -> Result<(TcpStream, Vec<u8>, Vec<u8>), OpeningError> {
-    let (asker, answer) = oneshot::channel();
-    account
-        .notification
-        .send(NotificationRequest::Ticket(asker))
-        .map_err(|_| OpeningError::SignedOut)?;
-    let ticket = answer
-        .await
-        .map_err(|_| OpeningError::SignedOut)?
-        .map_err(OpeningError::NoTicket)?;
-    let mut stream = connection::connect(&ticket.address, CONNECT_WITHIN).await?;
-    let (first, second) = (FIRST_TRANSACTION, FIRST_TRANSACTION + 1);
-    let hello = format!("USR {first} {} {}\r\n", account.handle, ticket.cookie);
-    stream.write_all(hello.as_bytes()).await?;
-    let mut splitter = Splitter::new(Origin::Server);
-    let mut called = false;
-    let mut joined = None;
-    let mut rest = Vec::new();
-    let mut chunk = [0; 2048];
-    loop {
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let mut refused = None;
-        let mut call = false;
-        splitter.push(
-            chunk.get(..count).unwrap_or_default(),
-            |piece| match piece {
-                _ if joined.is_some() => rest.extend_from_slice(bytes(&piece)),
-                Piece::Command { line, .. } => match word(line, 0) {
-                    Some("USR") => call = word(line, 2) == Some("OK"),
-                    Some("JOI") => joined = Some(line.to_vec()),
-                    Some(code) if code.bytes().all(|byte| byte.is_ascii_digit()) => {
-                        refused = Some(code.to_owned());
-                    }
-                    _ => {}
+    /// The next piece, or `None` at the end.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Piece>> {
+        loop {
+            let mut input = self.buffer.get(self.taken..).unwrap_or_default();
+            let piece = self.splitter.next(&mut input).map(|item| match item {
+                Item::Line(line) => Piece::Line(line.to_vec()),
+                Item::Message { line, whole, .. } => Piece::Message {
+                    whole: whole.to_vec(),
+                    line: line.len(),
                 },
-                Piece::Raw(_) => {}
-            },
-        );
-        if let Some(code) = refused {
-            return Err(OpeningError::Refused(code));
-        }
-        if call && !called {
-            called = true;
-            stream
-                .write_all(format!("CAL {second} {peer}\r\n").as_bytes())
-                .await?;
-        }
-        if let Some(joined) = joined {
-            splitter.finish(|piece| rest.extend_from_slice(bytes(&piece)));
-            return Ok((stream, joined, rest));
+                Item::Raw(_) => Piece::Raw,
+            });
+            self.taken = self.buffer.len() - input.len();
+            if piece.is_some() {
+                return Ok(piece);
+            }
+            self.buffer.clear();
+            self.taken = 0;
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
         }
     }
-}
 
-fn bytes<'a>(piece: &Piece<'a>) -> &'a [u8] {
-    match piece {
-        Piece::Command { whole, .. } => whole,
-        Piece::Raw(raw) => raw,
+    /// Reads on until `wanted`; an error with that transaction id ends the wait.
+    async fn wait_for(
+        &mut self,
+        trid: &str,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), OpenError> {
+        loop {
+            match self.next().await? {
+                Some(Piece::Line(line)) if wanted(&line) => return Ok(()),
+                Some(Piece::Line(line)) => {
+                    let verb = word(&line, 0);
+                    let error = verb.starts_with(|first: char| first.is_ascii_digit());
+                    if error && word(&line, 1) == trid {
+                        return Err(OpenError::Refused(verb.to_owned()));
+                    }
+                }
+                Some(_) => {}
+                None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            }
+        }
+    }
+
+    /// What was read and not given, in order.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = self.splitter.take_held();
+        rest.extend_from_slice(self.buffer.get(self.taken..).unwrap_or_default());
+        self.buffer.clear();
+        self.taken = 0;
+        rest
     }
 }

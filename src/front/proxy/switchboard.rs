@@ -1,356 +1,360 @@
-//! The link to a switchboard: takes out what is ours, puts in what we say, passes the rest.
+//! A switchboard connection: who is in it, what is taken out of it, and what we put in
+//! (PROTOCOL.md 1.1, 12.3, 12.5).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    account::{Account, Letter, NotificationRequest},
-    pipe::{Link, Out},
+    account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
+    lock,
+    pump::{self, Handler, Injection, Lane},
 };
 use crate::{
     dispatcher::{Delivery, Verdict},
-    invitation,
+    invitation::is_invitation,
     msnp::{
-        self,
-        frame::{Origin, Piece, Splitter},
-        roster::Roster,
-        text, word,
+        frame::{Item, Side, word},
+        roster::{Change, Roster, bare},
+        text,
     },
 };
 
-/// Our transaction numbers begin here; clients count from 1 (PROTOCOL.md 12.5).
-pub(super) const FIRST_TRANSACTION: u32 = 900_000_000;
-/// Most messages of ours whose fate is unknown; with letter `N` only failures are told.
-const MAX_SENT: usize = 64;
+/// Messages of ours whose failure can still be told.
+const MAX_PENDING: usize = 256;
 
-/// What a switchboard can be asked.
-pub(super) enum Request {
-    /// Send an invitation message.
-    Send(Letter),
-    /// Show a line to the client.
-    Show(String),
-    /// The client has answered our ring.
-    Client {
-        stream: TcpStream,
-        /// Transaction of its `ANS`.
-        transaction: String,
-        /// What it sent behind it.
-        rest: Vec<u8>,
-    },
+/// What is at the two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The client and the server.
+    Through,
+    /// A room of ours ([`super::room`]) and the server.
+    Own,
+    /// The client and a room of ours.
+    Lent,
 }
 
-/// One switchboard.
-pub(super) struct Switchboard {
-    account: Option<Arc<Account>>,
-    number: u64,
+/// What others may know and do about a switchboard.
+pub(super) struct Board {
+    pub(super) kind: Kind,
+    account: Arc<Account>,
+    inside: Mutex<Inside>,
+    ways: Ways<mpsc::Sender<Injection>>,
+}
+
+struct Inside {
     roster: Roster,
-    from_client: Splitter,
-    from_server: Splitter,
-    transaction: u32,
-    sent: BTreeMap<u32, Delivery>,
-    /// Commands of ours that wait for a boundary.
-    to_server: Vec<u8>,
-    to_client: Vec<u8>,
-    client: Client,
+    /// The client has been let in.
+    ready: bool,
+    closed: bool,
+    /// Transaction ids of ours and what they brought, latest last.
+    pending: VecDeque<(u32, Delivery)>,
+    next: u32,
 }
 
-/// Whether the client sees this switchboard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Client {
-    Here,
-    /// We opened it; the client has not been called.
-    Absent,
-    /// The client was called.
-    Rung,
-}
-
-impl Switchboard {
-    /// One of the client's. Without an account it is passed unseen.
-    pub(super) fn of_client(
-        handle: &str,
-        account: Option<Arc<Account>>,
-        requests: mpsc::UnboundedSender<Request>,
-    ) -> Self {
-        Self::new(handle, account, requests, Client::Here)
-    }
-
-    /// One that we opened, with the peer that has joined.
-    pub(super) fn of_ours(
-        account: Arc<Account>,
-        requests: mpsc::UnboundedSender<Request>,
-        joined: &[u8],
-    ) -> Self {
-        let handle = account.handle.clone();
-        let mut board = Self::new(&handle, Some(account), requests, Client::Absent);
-        board.roster.note(joined);
-        board.tell_peer();
-        board
-    }
-
-    fn new(
-        handle: &str,
-        account: Option<Arc<Account>>,
-        requests: mpsc::UnboundedSender<Request>,
-        client: Client,
-    ) -> Self {
-        let number = account.as_ref().map_or(0, |account| {
-            account.board_opened(requests, client == Client::Here)
+impl Board {
+    /// A switchboard whose lanes do not run yet.
+    pub(super) fn new(
+        kind: Kind,
+        account: &Arc<Account>,
+    ) -> (Arc<Self>, Ways<mpsc::Receiver<Injection>>) {
+        let (to_server, up_queue) = pump::injections();
+        let (to_client, down_queue) = pump::injections();
+        let board = Arc::new(Self {
+            kind,
+            account: Arc::clone(account),
+            inside: Mutex::new(Inside {
+                roster: Roster::new(account.handle()),
+                ready: false,
+                closed: false,
+                pending: VecDeque::new(),
+                next: FIRST_OF_OURS,
+            }),
+            ways: Ways {
+                to_server,
+                to_client,
+            },
         });
-        Self {
-            account,
-            number,
-            roster: Roster::new(handle),
-            from_client: Splitter::new(Origin::Client),
-            from_server: Splitter::new(Origin::Server),
-            transaction: FIRST_TRANSACTION,
-            sent: BTreeMap::new(),
-            to_server: Vec::new(),
-            to_client: Vec::new(),
-            client,
+        let queues = Ways {
+            to_server: up_queue,
+            to_client: down_queue,
+        };
+        (board, queues)
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        lock(&self.inside)
+    }
+
+    /// Whether `peer` and nobody else is there, and may be spoken to.
+    pub(super) fn is_with(&self, peer: &str) -> bool {
+        self.only()
+            .is_some_and(|only| only.eq_ignore_ascii_case(peer))
+    }
+
+    fn only(&self) -> Option<String> {
+        let inside = self.inside();
+        let open = inside.ready && !inside.closed;
+        inside.roster.only().filter(|_| open).map(str::to_owned)
+    }
+
+    /// Whether `peer` can be reached here, perhaps among others.
+    pub(super) fn reaches(&self, peer: &str) -> bool {
+        let inside = self.inside();
+        self.kind != Kind::Lent && !inside.closed && inside.roster.contains(peer)
+    }
+
+    /// Display name as on the wire, if known here.
+    pub(super) fn nick(&self, peer: &str) -> Option<String> {
+        self.inside().roster.nick(peer).map(str::to_owned)
+    }
+
+    /// Puts an invitation message in. Gives it back when it cannot.
+    pub(super) fn deliver(&self, outgoing: Outgoing) -> Result<(), Outgoing> {
+        let mut inside = self.inside();
+        if inside.closed {
+            return Err(outgoing);
+        }
+        let trid = inside.next;
+        let mut bytes = format!("MSG {trid} N {}\r\n", outgoing.payload.len()).into_bytes();
+        bytes.extend_from_slice(&outgoing.payload);
+        let delivery = outgoing.delivery;
+        let injection = Injection {
+            bytes,
+            outgoing: Some(outgoing),
+        };
+        match self.ways.to_server.try_send(injection) {
+            Ok(()) => {
+                inside.next += 1;
+                if inside.pending.len() >= MAX_PENDING {
+                    inside.pending.pop_front();
+                }
+                inside.pending.push_back((trid, delivery));
+                Ok(())
+            }
+            Err(error) => match error.into_inner().outgoing {
+                Some(outgoing) => Err(outgoing),
+                None => Ok(()),
+            },
         }
     }
 
-    /// It is gone.
-    pub(super) fn close(&mut self) {
-        if let Some(account) = self.account.take() {
-            account.board_closed(self.number);
+    /// Shows the client a chat message of `peer`'s. `false` when it cannot.
+    pub(super) fn show(&self, peer: &str, payload: &[u8]) -> bool {
+        let nick = self.nick(peer).unwrap_or_else(|| peer.to_owned());
+        let mut bytes = format!("MSG {peer} {nick} {}\r\n", payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        self.to_client(bytes)
+    }
+
+    fn to_client(&self, bytes: Vec<u8>) -> bool {
+        let sent = self.ways.to_client.try_send(Injection::plain(bytes));
+        sent.inspect_err(|error| tracing::debug!(%error, "proxy: the client takes nothing"))
+            .is_ok()
+    }
+
+    /// Takes a line of the server. `true`: it answers something of ours.
+    fn line(&self, line: &[u8]) -> bool {
+        let verb = word(line, 0);
+        let failed = verb == "NAK" || verb.starts_with(|first: char| first.is_ascii_digit());
+        if (failed || verb == "ACK") && is_ours(word(line, 1)) {
+            let delivery = self.settle(word(line, 1));
+            if let Some(delivery) = delivery.filter(|_| failed) {
+                self.account.undelivered(delivery);
+            }
+            return true;
+        }
+        let change = {
+            let mut inside = self.inside();
+            if matches!(verb, "USR" | "ANS") && word(line, 2) == "OK" {
+                inside.ready = true;
+            }
+            inside.roster.line(line)
+        };
+        match change {
+            Change::None => {}
+            Change::Joined(peer) => {
+                if let Some(nick) = self.nick(&peer) {
+                    self.account.called(&peer, nick);
+                }
+            }
+            Change::Left(peer) => self.left(&peer),
+        }
+        false
+    }
+
+    fn settle(&self, trid: &str) -> Option<Delivery> {
+        let trid: u32 = trid.parse().ok()?;
+        let mut inside = self.inside();
+        let at = inside
+            .pending
+            .iter()
+            .position(|(known, _)| *known == trid)?;
+        inside.pending.remove(at).map(|(_, delivery)| delivery)
+    }
+
+    fn left(&self, peer: &str) {
+        if self.kind != Kind::Lent {
+            self.account.left(peer);
         }
     }
 
-    fn tell_peer(&self) {
-        if let Some(account) = &self.account {
-            account.board_peer(self.number, self.roster.only());
+    /// Nothing of ours goes in any more.
+    fn close(self: &Arc<Self>) {
+        let everybody = {
+            let mut inside = self.inside();
+            if inside.closed {
+                return;
+            }
+            inside.closed = true;
+            inside.roster.everybody()
+        };
+        self.account.forget(self);
+        for peer in everybody {
+            self.left(&peer);
         }
     }
+}
 
-    /// A command of the server's.
-    fn server_command(&mut self, line: &[u8], payload: &[u8], whole: &[u8], out: &mut Out) {
-        if self.is_answer_to_us(line) || self.is_invitation_for_us(line, payload) {
-            return;
-        }
-        let changed = self.roster.note(line).is_some();
-        out.to_client.extend_from_slice(whole);
-        // Behind the command that made the change, so that the client knows the contact already.
-        if changed {
-            self.tell_peer();
-        }
+/// Serves a switchboard until both sides are done. `lanes`: the client's end, the server's end, and
+/// what the client said already.
+pub(super) async fn serve<R1, W1, R2, W2>(
+    board: Arc<Board>,
+    queues: Ways<mpsc::Receiver<Injection>>,
+    lanes: ((R1, W1), (R2, W2), Vec<u8>),
+    stop: CancellationToken,
+) where
+    R1: AsyncRead + Unpin + Send,
+    W1: AsyncWrite + Unpin + Send,
+    R2: AsyncRead + Unpin + Send,
+    W2: AsyncWrite + Unpin + Send,
+{
+    let ((client_reads, client_writes), (server_reads, server_writes), first) = lanes;
+    let up = Lane {
+        reading: client_reads,
+        writing: server_writes,
+        handler: FromClient(Arc::clone(&board)),
+        from: Side::Client,
+        first,
+        injections: queues.to_server,
+    };
+    let down = Lane {
+        reading: server_reads,
+        writing: client_writes,
+        handler: FromServer(Arc::clone(&board)),
+        from: Side::Server,
+        first: Vec::new(),
+        injections: queues.to_client,
+    };
+    board.account.remember(&board);
+    let left = pump::both(up, down, stop, || board.close()).await;
+    board.account.again(left);
+}
+
+/// Serves a switchboard of nobody we know: nothing is taken out or put in.
+pub(super) async fn pass<R1, W1, R2, W2>(
+    client: (R1, W1),
+    server: (R2, W2),
+    first: Vec<u8>,
+    stop: CancellationToken,
+) where
+    R1: AsyncRead + Unpin + Send,
+    W1: AsyncWrite + Unpin + Send,
+    R2: AsyncRead + Unpin + Send,
+    W2: AsyncWrite + Unpin + Send,
+{
+    let lane = |from, first| (from, first, pump::injections().1);
+    let (from, first, injections) = lane(Side::Client, first);
+    let up = Lane {
+        reading: client.0,
+        writing: server.1,
+        handler: Nothing,
+        from,
+        first,
+        injections,
+    };
+    let (from, first, injections) = lane(Side::Server, Vec::new());
+    let down = Lane {
+        reading: server.0,
+        writing: client.1,
+        handler: Nothing,
+        from,
+        first,
+        injections,
+    };
+    pump::both(up, down, stop, || ()).await;
+}
+
+struct Nothing;
+
+impl Handler for Nothing {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(item.bytes());
     }
+}
 
-    fn is_answer_to_us(&mut self, line: &[u8]) -> bool {
-        let Some(transaction) = word(line, 1).and_then(|text| text.parse::<u32>().ok()) else {
+struct FromClient(Arc<Board>);
+
+impl FromClient {
+    /// Whether a message of the client's was a command for us.
+    fn typed(&self, line: &[u8], payload: &[u8]) -> bool {
+        let board = &self.0;
+        if board.kind == Kind::Own {
+            return false;
+        }
+        let Some(text) = text::chat(payload).filter(|text| text.starts_with('/')) else {
             return false;
         };
-        if transaction < FIRST_TRANSACTION || transaction >= self.transaction {
+        let Some(peer) = board.only() else {
+            return false;
+        };
+        if board.account.typed(&peer, text) == Verdict::Pass {
             return false;
         }
-        let delivery = self.sent.remove(&transaction);
-        if let (Some(account), Some(delivery)) = (&self.account, delivery)
-            && word(line, 0) != Some("ACK")
-        {
-            account.undelivered(delivery);
+        // As if it had been delivered (PROTOCOL.md 12.5).
+        if matches!(word(line, 2), "A" | "D" | "S") {
+            board.to_client(format!("ACK {}\r\n", word(line, 1)).into_bytes());
         }
         true
     }
+}
 
-    fn is_invitation_for_us(&self, line: &[u8], payload: &[u8]) -> bool {
-        if word(line, 0) != Some("MSG") || !invitation::is_invitation(payload) {
-            return false;
-        }
-        let (Some(account), Some(from), Some(only)) =
-            (&self.account, word(line, 1), self.roster.only())
-        else {
-            return false;
-        };
-        let (Some(id), Some(hub)) = (account.id(), account.hub.upgrade()) else {
-            return false;
-        };
-        msnp::handle(from) == msnp::handle(only)
-            && hub.invitations.received(id, only, payload) == Verdict::Taken
-    }
-
-    /// A command of the client's.
-    fn client_command(&mut self, line: &[u8], payload: &[u8], whole: &[u8], out: &mut Out) {
-        if self.is_typed_to_us(line, payload) {
-            // The client waits for an answer with these letters (PROTOCOL.md 1.1).
-            if let (Some(transaction), Some("A" | "D" | "S")) = (word(line, 1), word(line, 2)) {
-                self.to_client
-                    .extend_from_slice(format!("ACK {transaction}\r\n").as_bytes());
+impl Handler for FromClient {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        match item {
+            Item::Message { line, payload, .. } if self.typed(line, payload) => return,
+            Item::Line(line) if matches!(word(line, 0), "USR" | "ANS") => {
+                self.0.account.signs_as(word(line, 2));
             }
-            return;
+            _ => {}
         }
-        out.to_server.extend_from_slice(whole);
-    }
-
-    fn is_typed_to_us(&self, line: &[u8], payload: &[u8]) -> bool {
-        if word(line, 0) != Some("MSG") {
-            return false;
-        }
-        let Some(text) = text::body(payload).filter(|body| body.starts_with(b"/")) else {
-            return false;
-        };
-        let (Ok(text), Some(account), Some(only)) =
-            (std::str::from_utf8(text), &self.account, self.roster.only())
-        else {
-            return false;
-        };
-        let (Some(id), Some(hub)) = (account.id(), account.hub.upgrade()) else {
-            return false;
-        };
-        hub.invitations.typed(id, only, text) == Verdict::Taken
-    }
-
-    /// What waits goes out where commands end.
-    fn insert(&mut self, out: &mut Out) {
-        if self.from_client.at_boundary() {
-            out.to_server.append(&mut self.to_server);
-        }
-        if self.from_server.at_boundary() {
-            out.to_client.append(&mut self.to_client);
-        }
-    }
-
-    /// Calls the client to a switchboard of ours in which something is for it.
-    fn ring(&mut self, out: &Out) {
-        if self.client != Client::Absent || out.to_client.is_empty() {
-            return;
-        }
-        let (Some(account), Some(peer)) = (&self.account, self.roster.only()) else {
-            return;
-        };
-        let Some(hub) = account.hub.upgrade() else {
-            return;
-        };
-        let cookie = format!(
-            "handoff.{}.{}",
-            account.id().map_or(0, |id| id.0),
-            self.number
-        );
-        let now = hub.clock.now();
-        let lead = super::referrals::Lead::Ours(self.number);
-        hub.referrals().add_switchboard(now, cookie.clone(), lead);
-        let nick = self
-            .roster
-            .nick()
-            .filter(|nick| !nick.is_empty())
-            .unwrap_or(peer)
-            .to_owned();
-        let ring = NotificationRequest::Ring {
-            cookie,
-            session: self.number,
-            peer: peer.to_owned(),
-            nick,
-        };
-        if account.notification.send(ring).is_ok() {
-            self.client = Client::Rung;
-        }
+        out.extend_from_slice(item.bytes());
     }
 }
 
-impl Link for Switchboard {
-    type Request = Request;
+struct FromServer(Arc<Board>);
 
-    fn client_sent(&mut self, bytes: &[u8], out: &mut Out) {
-        let mut splitter = std::mem::replace(&mut self.from_client, Splitter::new(Origin::Client));
-        splitter.push(bytes, |piece| match piece {
-            Piece::Command {
-                line,
-                payload,
-                whole,
-            } => {
-                self.client_command(line, payload, whole, out);
+impl Handler for FromServer {
+    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+        let board = &self.0;
+        let taken = match item {
+            Item::Line(line) => board.line(line),
+            Item::Message { line, payload, .. } => {
+                board.kind != Kind::Lent
+                    && is_invitation(payload)
+                    && board.account.received(bare(word(line, 1)), payload) == Verdict::Taken
             }
-            Piece::Raw(raw) => out.to_server.extend_from_slice(raw),
-        });
-        self.from_client = splitter;
-        self.insert(out);
-    }
-
-    fn server_sent(&mut self, bytes: &[u8], out: &mut Out) {
-        let mut splitter = std::mem::replace(&mut self.from_server, Splitter::new(Origin::Server));
-        splitter.push(bytes, |piece| match piece {
-            Piece::Command {
-                line,
-                payload,
-                whole,
-            } => {
-                self.server_command(line, payload, whole, out);
-            }
-            Piece::Raw(raw) => out.to_client.extend_from_slice(raw),
-        });
-        self.from_server = splitter;
-        self.insert(out);
-        self.ring(out);
-    }
-
-    fn client_ended(&mut self, out: &mut Out) {
-        self.from_client.finish(|piece| {
-            if let Piece::Raw(raw) = piece {
-                out.to_server.extend_from_slice(raw);
-            }
-        });
-    }
-
-    fn server_ended(&mut self, out: &mut Out) {
-        self.from_server.finish(|piece| {
-            if let Piece::Raw(raw) = piece {
-                out.to_client.extend_from_slice(raw);
-            }
-        });
-        out.to_client.append(&mut self.to_client);
-    }
-
-    fn requested(&mut self, request: Request, out: &mut Out) -> Option<TcpStream> {
-        match request {
-            Request::Send(letter) => {
-                if self.from_client.is_blind() {
-                    if let Some(account) = &self.account {
-                        account.undelivered(letter.delivery);
-                    }
-                    return None;
-                }
-                let transaction = self.transaction;
-                self.transaction = self.transaction.wrapping_add(1).max(FIRST_TRANSACTION);
-                if self.sent.len() == MAX_SENT {
-                    self.sent.pop_first();
-                }
-                self.sent.insert(transaction, letter.delivery);
-                let line = format!("MSG {transaction} N {}\r\n", letter.payload.len());
-                self.to_server.extend_from_slice(line.as_bytes());
-                self.to_server.extend_from_slice(&letter.payload);
-                self.insert(out);
-            }
-            Request::Show(line) => {
-                if let Some(peer) = self.roster.only() {
-                    let nick = self.roster.nick().unwrap_or_default();
-                    let command = text::line_for_window(peer, nick, &line);
-                    self.to_client.extend_from_slice(&command);
-                    self.insert(out);
-                }
-            }
-            Request::Client {
-                stream,
-                transaction,
-                rest,
-            } => {
-                // What waited goes behind the greeting that a client called to a switchboard gets.
-                let waited = std::mem::take(&mut out.to_client);
-                if let Some(peer) = self.roster.only() {
-                    let nick = self.roster.nick().unwrap_or(peer);
-                    let greeting =
-                        format!("IRO {transaction} 1 1 {peer} {nick}\r\nANS {transaction} OK\r\n");
-                    out.to_client.extend_from_slice(greeting.as_bytes());
-                }
-                out.to_client.extend_from_slice(&waited);
-                self.client = Client::Here;
-                if let Some(account) = &self.account {
-                    account.board_has_window(self.number);
-                }
-                self.tell_peer();
-                self.client_sent(&rest, out);
-                return Some(stream);
-            }
+            Item::Raw(_) => false,
+        };
+        if !taken {
+            out.extend_from_slice(item.bytes());
         }
-        None
     }
 }
