@@ -102,6 +102,15 @@ async fn what_the_peer_sends_goes_on_to_the_other_machine_and_back() {
     assert!(socket::tcp_listen((own, 1503).into()).await.is_ok());
 }
 
+#[test]
+fn the_documented_example_is_a_bridge() {
+    let page = include_str!("../../docs/applications/forwarding.md");
+    let example = page.split("```toml\n").nth(1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = bridge(dir.path(), example.split("```").next().unwrap());
+    assert!(bridge.can_be_taken(Role::Inviter) && bridge.can_be_taken(Role::Invitee));
+}
+
 #[tokio::test]
 async fn silence_ends_it() {
     let dir = tempfile::tempdir().unwrap();
