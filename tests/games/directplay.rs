@@ -5,7 +5,6 @@
 use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use msn_handoff::{
@@ -211,8 +210,12 @@ async fn a_game_in_wine_is_started_when_the_host_has_a_session_and_ended_with_it
     joins.is_ready().await;
     joins.connected(peer);
     joins.reported("the wait", said("waiting until")).await;
-    // The first question finds nobody: the host comes later.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The first question finds nobody who takes it by TCP: the host comes later.
+    let early = socket::udp((peer, 47_624).into()).await.unwrap();
+    within("a question", early.recv(&mut [0; 100]))
+        .await
+        .unwrap();
+    drop(early);
     let host = Host::new(peer).await;
     let (question, to) = host.asked().await;
     assert_eq!(question, enumerate::question(BALDUR_BYTES, to.1));

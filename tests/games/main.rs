@@ -4,6 +4,7 @@
 
 mod directplay;
 mod forward;
+mod negotiated;
 mod quake3;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,10 +3,11 @@
 
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
+pub(crate) use msn_handoff::adapter::quake3::probe::Status;
 use msn_handoff::{
     adapter::{
         Report,
-        quake3::probe::{Challenge, Status, getstatus, read_status},
+        quake3::probe::{Challenge, getstatus, read_status},
     },
     endpoint::socket,
     negotiation::Role,
@@ -17,11 +18,11 @@ use crate::{
     support::{self, child::Child, until, within},
 };
 
-const SERVER: &str = "/usr/games/openarena-server";
-const CLIENT: &str = "/usr/games/openarena";
+pub(crate) const SERVER: &str = "/usr/games/openarena-server";
+pub(crate) const CLIENT: &str = "/usr/games/openarena";
 
 /// A bridge of the user's that names OpenArena.
-fn openarena(display: &str) -> String {
+pub(crate) fn openarena(display: &str) -> String {
     format!(
         r#"
 id       = "openarena"
@@ -60,7 +61,7 @@ env       = {{ HOME = "{{dir}}" }}
 }
 
 /// A display that nobody looks at.
-async fn display(dir: &Path) -> (Child, String) {
+pub(crate) async fn display(dir: &Path) -> (Child, String) {
     let arguments = [
         "-displayfd",
         "1",
@@ -92,7 +93,7 @@ async fn status(at: (Ipv4Addr, u16)) -> Option<Status> {
 }
 
 /// Waits until the server's list of players is as wanted. One that still connects has a ping of 999.
-async fn players(at: (Ipv4Addr, u16), wanted: impl Fn(&Status) -> bool) {
+pub(crate) async fn players(at: (Ipv4Addr, u16), wanted: impl Fn(&Status) -> bool) {
     within("the players", async {
         loop {
             if let Some(status) = status(at).await
