@@ -1,10 +1,13 @@
-//! Everybody on a stage: server, proxy, the user's client behind it, and the contact.
+//! The stage: a strict server, the real proxy with a dispatcher behind it, the user's client in
+//! front of it, and the peer at the server. Everything that happens is kept, and waited for by
+//! looking.
 
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
 };
 
 use msn_handoff::{
@@ -12,493 +15,408 @@ use msn_handoff::{
     config::Call,
     consent::{Decision, Rules},
     demo::{
-        client::{Client, ClientEvent, ClientSettings, Letter, join},
-        server::{Server, ServerSettings},
+        client::{Client, ClientSettings},
+        server::{Server, ServerSettings, Tapped},
     },
-    dispatcher::{AccountId, Dispatcher, Settings},
-    endpoint::policy::Policy,
-    event::{Event, What},
+    dispatcher::{AccountId, Carrier, Delivery, Dispatcher, Invitations, Settings, Verdict},
+    endpoint::{policy::Policy, socket},
+    event::What,
     front::proxy::{Proxy, ProxySettings},
-    invitation::{Command, Message},
     negotiation,
 };
-use tokio::sync::{broadcast, mpsc::UnboundedReceiver};
+use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    linphone::Linphone,
-    sound::{self, Heard},
-    within,
+use crate::{
+    agent::{self, Agent},
+    peer::{Happened, Peer},
+    support::{LIMIT, sound::Heard, within},
 };
 
+/// Our user, and the contact.
 pub(crate) const USER: &str = "ann@example.com";
 pub(crate) const PEER: &str = "bob@example.com";
-/// What the user's phone plays, and what the contact's does, in hertz.
-pub(crate) const SAYS_HERE: f64 = 880.0;
-pub(crate) const SAYS_THERE: f64 = 440.0;
-const COOKIE: u32 = 4711;
+/// The tone the peer plays, in Hz.
+pub(crate) const THEIRS: f64 = 440.0;
+/// How long a peer that hangs up by itself holds the call.
+pub(crate) const CALL: Duration = Duration::from_secs(4);
+/// The shortest recording that counts, in seconds; 150 packets are 3.
+pub(crate) const ENOUGH: f64 = 2.0;
+/// So many packets make a call.
+pub(crate) const PACKETS: usize = 150;
 
-const NEGOTIATION: &str = r#"
-id = "voice"
-name = "voice call"
-guids = ["{02D3C01F-BF30-4825-A83A-DE7AF41648AA}"]
-announce = "an audio conversation"
-[negotiation]
-address = "ip:port"
-listens = "both"
-media = ["audio"]
-connection = true
-enc64 = true
-"#;
-
-/// Who takes the call for the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agent {
-    Baresip,
-    /// One that runs already: it takes its sound from files only when told on its command line.
-    Linphone,
-    BuiltIn,
-}
-
-pub(crate) struct Stage {
-    folder: tempfile::TempDir,
-    server: Server,
-    user: Client,
-    window: UnboundedReceiver<ClientEvent>,
-    /// The contact, when it negotiates by hand.
-    peer: Client,
-    inbox: UnboundedReceiver<ClientEvent>,
-    hub: Dispatcher,
-    events: broadcast::Receiver<Event>,
-    phone: Option<Linphone>,
-    /// Cookie of the invitation under way.
-    cookie: String,
-    /// Everything the contact got, and everything the user's client got.
-    told_peer: Vec<String>,
-    told_user: Vec<String>,
-    stop: CancellationToken,
-}
-
-/// A contact that has a dispatcher and a linphone.
-pub(crate) struct Contact {
-    pub(crate) phone: Linphone,
-    _hub: Dispatcher,
-    _rest: UnboundedReceiver<ClientEvent>,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.stop.cancel();
+/// Who calls when the configuration says nothing: nobody here, for longer than any peer takes.
+pub(crate) fn patient() -> Call {
+    Call {
+        wait: 10.0,
+        ..Call::default()
     }
 }
 
-/// Whether a process is gone; one that only waits to be reaped is.
-pub(crate) fn is_gone(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.is_empty() || stat.contains(") Z ")
+/// We call almost at once.
+pub(crate) fn hasty() -> Call {
+    Call {
+        wait: 0.2,
+        ..Call::default()
+    }
 }
 
-fn hub(folder: &Path, handoff: &str, rules: Rules, wait: f32) -> Dispatcher {
-    let bridges = folder.join("bridges");
-    fs::create_dir_all(&bridges).unwrap();
-    fs::write(
-        bridges.join("voice.toml"),
-        format!("{NEGOTIATION}{handoff}"),
-    )
-    .unwrap();
-    Dispatcher::start(Settings {
-        registry: Arc::new(Registry::load(&[bridges]).unwrap()),
-        rules,
-        policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
-        announce: Ipv4Addr::LOCALHOST,
-        recordings: folder.join("recordings"),
-        call: Call {
-            wait,
-            play: Some(folder.join("says.wav")),
-            ..Call::default()
-        },
-        unclaimed: None,
-        negotiation: negotiation::Settings::default(),
-    })
-}
-
-/// A baresip without a sound card, in the words of a bridge file.
-fn baresip(folder: &Path) -> String {
-    format!(
-        r#"
-[[handoff]]
-name = "baresip"
-adapter = "sip"
-run = ["baresip", "-4", "-f", "{{dir}}"]
-agent = "sip:handoff@127.0.0.1:{{agent.port}}"
-[handoff.files]
-contacts = ""
-accounts = """
-<sip:handoff@127.0.0.1:{{agent.port}}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1
-"""
-config = """
-poll_method epoll
-sip_listen 127.0.0.1:{{agent.port}}
-net_interface 127.0.0.1
-call_max_calls 1
-audio_source aufile,{folder}/says.wav
-audio_player aubridge,sink
-audio_alert aubridge,alert
-module_path {{path.modules}}
-module g711.so
-module aufile.so
-module aubridge.so
-module sndfile.so
-module_app account.so
-module_app menu.so
-snd_path {folder}
-"""
-[handoff.paths]
-modules = ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/lib/aarch64-linux-gnu/baresip/modules"]
-"#,
-        folder = folder.display()
-    )
-}
-
-const BUILT_IN: &str =
-    "[[handoff]]\nname = \"the built-in agent\"\nadapter = \"sip\"\nbuiltin = true\n";
-
-fn running(phone: &Linphone) -> String {
-    format!(
-        "[[handoff]]\nname = \"linphone\"\nadapter = \"sip\"\nagent = \"sip:phone@{}\"\n",
-        phone.address()
-    )
+/// Everything in a test that is not the peer's phone.
+pub(crate) struct Stage {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) hub: Dispatcher,
+    pub(crate) user: Client,
+    pub(crate) peer: Peer,
+    agent: Agent,
+    server: Option<Server>,
+    door: Arc<Door>,
+    window: Happened,
+    tap: Log<Tapped>,
+    told: Log<What>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
 }
 
 impl Stage {
-    /// Everybody is signed in. `wait` seconds after the handshake we call if the contact has not.
-    pub(crate) async fn new(agent: Agent, wait: f32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        sound::write_tone(&folder.path().join("says.wav"), SAYS_HERE, 60.0);
-        let mut phone = None;
-        let handoff = match agent {
-            Agent::Baresip => baresip(folder.path()),
-            Agent::BuiltIn => BUILT_IN.to_owned(),
-            Agent::Linphone => {
-                let started = Linphone::start(folder.path(), "phone", SAYS_HERE).await;
-                running(phone.insert(started))
-            }
+    /// Raises the curtain; the user is asked.
+    pub(crate) async fn new(agent: Agent, call: Call) -> Self {
+        Self::with(agent, call, |_| {}).await
+    }
+
+    /// The same, with changes to what the dispatcher is told.
+    pub(crate) async fn with(
+        agent: Agent,
+        mut call: Call,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (bridges, says, heard) = (at("bridges"), at("says.wav"), at("heard"));
+        agent.write_bridge(&bridges, &says, &heard);
+        call.play = Some(says);
+        let mut settings = Settings {
+            registry: Arc::new(Registry::load(&[bridges]).unwrap()),
+            rules: Rules::default(),
+            policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
+            announce: Ipv4Addr::LOCALHOST,
+            recordings: heard,
+            call,
+            unclaimed: None,
+            negotiation: negotiation::Settings::default(),
         };
-        let hub = hub(folder.path(), &handoff, Rules::default(), wait);
-        let events = hub.events();
-        // Strict as the public servers are.
-        let settings = ServerSettings {
+        change(&mut settings);
+        let hub = Dispatcher::start(settings);
+        let server = Server::start(ServerSettings {
             strict: true,
             ..ServerSettings::default()
-        };
-        let server = Server::start(settings).await.unwrap();
-        let settings = ProxySettings {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            server: server.ns_addr().to_string(),
-        };
-        let proxy = Proxy::bind(settings, Arc::new(hub.clone())).await.unwrap();
-        let door = proxy.local_addr();
+        })
+        .await
+        .unwrap();
+        let (tap, told) = (Log::listen(server.tap()), Log::listen_to(&hub));
+        let door = Arc::new(Door {
+            hub: hub.clone(),
+            account: OnceLock::new(),
+        });
+        let proxy = Proxy::bind(
+            ProxySettings {
+                listen: (Ipv4Addr::LOCALHOST, 0).into(),
+                server: server.ns_addr().to_string(),
+            },
+            Arc::clone(&door) as Arc<dyn Invitations>,
+        )
+        .await
+        .unwrap();
+        let settings = ClientSettings::new(proxy.local_addr(), USER);
         let stop = CancellationToken::new();
-        tokio::spawn(proxy.run(stop.clone()));
-        let (user, window) = Client::login(ClientSettings::new(door, USER))
-            .await
-            .unwrap();
-        let (peer, inbox) = Client::login(ClientSettings::new(server.ns_addr(), PEER))
-            .await
-            .unwrap();
+        let serving = tokio::spawn(proxy.run(stop.clone()));
+        let (user, events) = Client::login(settings).await.unwrap();
+        let window = Happened::listen(events);
+        let peer = Peer::new(&server).await;
         Self {
-            folder,
-            server,
-            user,
-            window,
-            peer,
-            inbox,
+            dir,
             hub,
-            events,
-            phone,
-            cookie: COOKIE.to_string(),
-            told_peer: Vec::new(),
-            told_user: Vec::new(),
+            user,
+            peer,
+            agent,
+            server: Some(server),
+            door,
+            window,
+            tap,
+            told,
             stop,
+            serving,
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    // ---- the contact, by hand -------------------------------------------------------------
-
-    /// Sends a message of the invitation under way; its cookie is added.
-    pub(crate) async fn contact_sends(&self, fields: &str) {
-        let payload = format!(
-            "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n\
-             {fields}Invitation-Cookie: {}\r\n\r\n",
-            self.cookie
-        );
-        self.peer
-            .send_payload(USER, Letter::N, payload.as_bytes())
-            .await
-            .unwrap();
-    }
-
-    /// The contact invites, as the official client does (PROTOCOL.md 13.1, O3), and the user is
-    /// asked.
-    pub(crate) async fn contact_invites(&mut self) {
-        self.peer.open(USER).await.unwrap();
-        self.contact_sends(
-            "Application-Name: an audio conversation\r\n\
-             Application-GUID: {02D3C01F-BF30-4825-A83A-DE7AF41648AA}\r\nSession-Protocol: SM1\r\n\
-             Context-Data: Requested:SIP_A,;Capabilities:SIP_A,;\r\nInvitation-Command: INVITE\r\n\
-             Avm-Support: 7\r\nAvm-Request: 2\r\nSession-ID: {EE086C37-D672-44C2-9AA9-57151CEB0BEF}\r\n\
-             Conn-Type: Direct-Connect\r\nSip-Capability: 1\r\n",
-        )
-        .await;
-        self.until_offered().await;
-    }
-
-    /// The next message of that command, as text.
-    pub(crate) async fn contact_gets(&mut self, command: &str) -> String {
-        let told = &mut self.told_peer;
-        let inbox = &mut self.inbox;
-        within(command, async {
-            loop {
-                let event = inbox.recv().await.expect("the contact is signed in");
-                if let ClientEvent::Message { payload, .. } = event {
-                    let text = String::from_utf8_lossy(&payload).into_owned();
-                    told.push(text.clone());
-                    if text.contains(&format!("Invitation-Command: {command}\r\n")) {
-                        return text;
-                    }
-                }
-            }
+    /// With a rule instead of a question.
+    pub(crate) async fn with_consent(agent: Agent, call: Call) -> Self {
+        Self::with(agent, call, |settings| {
+            settings.rules.default = Decision::Allow;
         })
         .await
     }
 
-    /// Waits for an ACCEPT; where it says we listen.
-    pub(crate) async fn contact_gets_accept(&mut self) -> SocketAddr {
-        let text = self.contact_gets("ACCEPT").await;
-        let message = Message::read(text.as_bytes()).unwrap();
-        assert_eq!(message.command(), Command::Accept);
-        let candidate = message.addresses().first().expect("an address");
-        (candidate.ip, candidate.port.expect("a port")).into()
+    /// The server, while it is there.
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
     }
 
-    /// The second ACCEPT: the contact takes calls at that port.
-    pub(crate) async fn contact_accepts(&self, port: u16) {
-        self.contact_sends(&format!(
-            "Invitation-Command: ACCEPT\r\nSession-ID: {{EE086C37-D672-44C2-9AA9-57151CEB0BEF}}\r\n\
-             Launch-Application: TRUE\r\nIP-Address: 127.0.0.1:{port}\r\n"
-        ))
-        .await;
+    /// The user types a line to the contact.
+    pub(crate) async fn types(&self, text: &str) {
+        self.user.send_text(PEER, text).await.unwrap();
     }
 
-    /// The user invites, and the INVITE has reached the contact.
-    pub(crate) async fn user_invites(&mut self) {
-        // The proxy numbers clients from 1.
-        self.hub.invite(AccountId(1), PEER, "voice").unwrap();
-        let text = self.contact_gets("INVITE").await;
-        let message = Message::read(text.as_bytes()).unwrap();
-        self.cookie = message.cookie().as_str().to_owned();
-    }
-
-    /// The first ACCEPT, when the user invited; where the second says we listen.
-    pub(crate) async fn contact_accepts_first(&mut self, port: u16) -> SocketAddr {
-        self.contact_sends(&format!(
-            "Invitation-Command: ACCEPT\r\nSession-ID: {{EE086C37-D672-44C2-9AA9-57151CEB0BEF}}\r\n\
-             Session-Protocol: SM1\r\nLaunch-Application: TRUE\r\nRequest-Data: IP-Address:\r\n\
-             IP-Address: 127.0.0.1:{port}\r\n"
-        ))
-        .await;
-        self.contact_gets_accept().await
-    }
-
-    /// The contact's client is gone, and the server too.
-    pub(crate) async fn contact_leaves(&mut self) {
-        self.peer.cut();
-        for (session, _) in self.server.sessions() {
-            self.server.drop_switchboard(session);
-        }
-    }
-
-    /// A contact with a dispatcher of its own and a linphone invites instead of the one by hand.
-    pub(crate) async fn contact_with_linphone(&self, wait: f32) -> Contact {
-        let folder = self.folder.path().join("there");
-        fs::create_dir(&folder).unwrap();
-        let phone = Linphone::start(&folder, "there", SAYS_THERE).await;
-        let rules = Rules {
-            rules: Vec::new(),
-            default: Decision::Refuse,
-        };
-        let hub = hub(&folder, &running(&phone), rules, wait);
-        let settings = ClientSettings::new(self.server.ns_addr(), "carol@example.com");
-        let (client, events) = Client::login(settings).await.unwrap();
-        let (account, rest) = join(&client, events, Arc::new(hub.clone()));
-        hub.invite(account, USER, "voice").unwrap();
-        Contact {
-            phone,
-            _hub: hub,
-            _rest: rest,
-        }
-    }
-
-    // ---- the user ---------------------------------------------------------------------------
-
-    /// The user types a line in the window with whoever invited.
-    pub(crate) async fn user_types(&mut self, text: &str) {
-        let peer = self
-            .told_user
-            .iter()
-            .find_map(|line| line.contains("carol@").then_some("carol@example.com"))
-            .unwrap_or(PEER);
-        self.user.send_text(peer, text).await.unwrap();
-    }
-
-    /// The user reads a line with that in it.
-    pub(crate) async fn user_reads(&mut self, part: &str) {
-        if self.told_user.iter().any(|line| line.contains(part)) {
-            return;
-        }
-        let told = &mut self.told_user;
-        let window = &mut self.window;
-        within(part, async {
+    /// Waits for a line with `part` in the user's window with the contact.
+    pub(crate) async fn shown(&self, part: &str) -> String {
+        let found = || self.lines().into_iter().find(|line| line.contains(part));
+        tokio::time::timeout(LIMIT, async {
             loop {
-                let event = window.recv().await.expect("the user is signed in");
-                if let ClientEvent::Message { payload, .. } = event {
-                    let text = String::from_utf8_lossy(&payload).into_owned();
-                    let found = text.contains(part);
-                    told.push(text);
-                    if found {
-                        return;
-                    }
+                if let Some(line) = found() {
+                    return line;
                 }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
-        .await;
+        .await
+        .unwrap_or_else(|_| panic!("no {part:?} in the window: {:#?}", self.lines()))
     }
 
-    pub(crate) async fn until_offered(&mut self) {
-        self.user_reads("Type /accept or /decline").await;
+    /// The lines in the user's window so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.window.lines()
     }
 
-    pub(crate) fn kill_client(&self) {
-        self.user.cut();
+    /// We invite the contact.
+    pub(crate) fn invite(&self) {
+        let account = *self.door.account.get().unwrap();
+        self.hub.invite(account, PEER, "voice").unwrap();
     }
 
-    // ---- what the hub tells -------------------------------------------------------------------
+    /// The peer invites, the user accepts as the stage says, and the peer completes the invitation:
+    /// it listens at `port`. Gives where we listen.
+    pub(crate) async fn is_invited(&self, port: u16) -> SocketAddr {
+        self.peer.invites().await;
+        self.shown("Type /accept").await;
+        self.types("/accept").await;
+        let ours = self.peer.gets("ACCEPT").await.address();
+        self.peer.completes(port).await;
+        ours
+    }
 
-    async fn until_event<T>(&mut self, what: &str, wanted: impl Fn(&What) -> Option<T>) -> T {
-        let events = &mut self.events;
-        within(what, async {
+    /// We invite, and the peer accepts: it listens at `port`. Gives where we listen.
+    pub(crate) async fn is_accepted(&self, port: u16) -> SocketAddr {
+        self.invite();
+        let invitation = self.peer.gets("INVITE").await;
+        self.peer.accepts(&invitation, port).await;
+        self.peer.gets("ACCEPT").await.address()
+    }
+
+    /// What the dispatcher told so far.
+    pub(crate) fn told(&self) -> Vec<What> {
+        self.told.all()
+    }
+
+    /// Waits until the dispatcher tells something that fits.
+    pub(crate) async fn tells<T>(&self, what: &str, fits: impl Fn(&What) -> Option<T>) -> T {
+        tokio::time::timeout(LIMIT, async {
             loop {
-                let event = events.recv().await.expect("the hub lives");
-                if let Some(found) = wanted(&event.what) {
+                if let Some(found) = self.told().iter().find_map(&fits) {
                     return found;
                 }
-                if let What::Ended { reason } = &event.what {
-                    panic!("{what} never came, but the end: {reason}");
-                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await
+        .unwrap_or_else(|_| panic!("{what}: not told, but {:#?}", self.told()))
     }
 
-    pub(crate) async fn until_connected(&mut self) {
-        self.until_event("connected", |what| {
-            matches!(what, What::Connected { .. }).then_some(())
+    /// Waits until our side has the call. Gives the process id of the program that was started.
+    pub(crate) async fn is_on(&self) -> Option<u32> {
+        let words = format!("the call is on: {} has it", self.agent.name());
+        self.tells(&words, |what| match what {
+            What::Progress(line) if *line == words => Some(()),
+            What::Ended { reason } => panic!("over before it was on: {reason}"),
+            _ => None,
         })
         .await;
+        let started = self.told().iter().find_map(|what| match what {
+            What::ProgramStarted { program, pid } => Some((program.clone(), *pid)),
+            _ => None,
+        });
+        let (program, pid) = match started {
+            Some(started) if self.agent.is_started() => started,
+            None if !self.agent.is_started() => return None,
+            other => panic!("{:?}: {other:?} was started", self.agent),
+        };
+        assert_eq!(program, self.agent.name());
+        assert!(!group(pid).is_empty(), "{program} does not run");
+        Some(pid)
     }
 
-    pub(crate) async fn until_started(&mut self) -> u32 {
-        self.until_event("a program", |what| match what {
-            What::ProgramStarted { pid, .. } => Some(*pid),
+    /// Waits for the end of the invitation. Gives the reason in words.
+    pub(crate) async fn ends(&self) -> String {
+        self.tells("the end", |what| match what {
+            What::Ended { reason } => Some(reason.clone()),
             _ => None,
         })
         .await
     }
 
-    pub(crate) async fn until_up(&mut self) {
-        self.until_event("the call", |what| match what {
-            What::Progress(words) => words.starts_with("the call is on").then_some(()),
-            _ => None,
-        })
-        .await;
-    }
-
-    pub(crate) async fn until_ended(&mut self) -> String {
-        let events = &mut self.events;
-        within("the end", async {
-            loop {
-                let event = events.recv().await.expect("the hub lives");
-                if let What::Ended { reason } = event.what {
-                    return reason;
-                }
-            }
-        })
-        .await
-    }
-
-    /// Everything ends; what the user's phone heard.
-    pub(crate) async fn end_and_hear(&mut self) -> Heard {
-        self.until_ended().await;
-        self.hub.shutdown().await;
-        if let Some(phone) = self.phone.take() {
-            return phone.quit().await;
-        }
-        Heard::read(&self.recording().expect("a recording"))
-    }
-
-    /// baresip's dump of what it heard, or the built-in agent's recording.
-    fn recording(&self) -> Option<PathBuf> {
-        let folders = [
-            self.folder.path().to_owned(),
-            self.folder.path().join("recordings"),
-        ];
-        folders
-            .iter()
-            .filter_map(|folder| fs::read_dir(folder).ok())
-            .flatten()
-            .flatten()
-            .find_map(|entry| {
-                let path = entry.path();
-                let name = path.file_name()?.to_str()?;
-                let heard = name.ends_with("-dec.wav")
-                    || (name.starts_with("call-") && name.ends_with(".wav"));
-                heard.then_some(path)
+    /// Asserts that nothing is left of the call: no process of the program's group, and nobody at
+    /// the address that the peer was told.
+    pub(crate) async fn is_cleared(&self, pid: Option<u32>, ours: SocketAddr) {
+        if let Some(pid) = pid {
+            self.tells("the program's end", |what| match what {
+                What::ProgramEnded { program, .. } => (program == self.agent.name()).then_some(()),
+                _ => None,
             })
+            .await;
+            assert_eq!(group(pid), [0; 0], "{:?} still runs", self.agent);
+        }
+        // Another test may have the port by now, but not for ever.
+        loop {
+            let free = socket::udp(ours).await.is_ok() && socket::tcp_listen(ours).await.is_ok();
+            if free {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
-    /// The contact never got what the user typed to us, and the user's client never saw an
-    /// invitation message.
-    pub(crate) async fn nobody_saw_what_is_not_theirs(&mut self) {
-        // A last line each way: everything before it has arrived when it has.
-        self.user.send_text(PEER, "the last line").await.unwrap();
-        self.peer.send_text(USER, "the last word").await.unwrap();
-        self.user_reads("the last word").await;
-        within("the last line", async {
-            while !self
-                .told_peer
-                .iter()
-                .any(|text| text.ends_with("the last line"))
-            {
-                if let Some(ClientEvent::Message { payload, .. }) = self.inbox.recv().await {
-                    self.told_peer
-                        .push(String::from_utf8_lossy(&payload).into_owned());
-                }
+    /// Asserts that the contact never got what was for us alone, nor the client what was for us.
+    pub(crate) fn is_private(&self) {
+        let frames = self.tap.all();
+        assert!(!frames.is_empty());
+        for frame in &frames {
+            let text = String::from_utf8_lossy(&frame.bytes);
+            for ours in ["/accept", "/hangup", "/decline", "msn-handoff: "] {
+                assert!(
+                    !text.contains(ours),
+                    "{} {:?}: {text}",
+                    frame.who,
+                    frame.from
+                );
+            }
+        }
+        assert_eq!(self.peer.lines(), [""; 0]);
+        let seen = self.window.invitations();
+        assert!(seen.is_empty(), "the client saw {seen:?}");
+    }
+
+    /// What our agent heard. The call must be over.
+    pub(crate) fn heard(&self) -> Heard {
+        agent::heard_in(&self.heard_folder())
+    }
+
+    /// Where it is recorded.
+    pub(crate) fn heard_folder(&self) -> PathBuf {
+        self.dir.path().join("heard")
+    }
+
+    /// Ends the server without a word to anybody.
+    pub(crate) async fn kill_server(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    /// Lowers the curtain.
+    pub(crate) async fn close(mut self) {
+        within("the end of the stage", async {
+            self.hub.shutdown().await;
+            self.user.sign_out().await;
+            self.peer.client.sign_out().await;
+            self.stop.cancel();
+            (&mut self.serving).await.unwrap();
+            if let Some(server) = self.server.take() {
+                server.stop().await;
             }
         })
         .await;
-        for text in &self.told_peer {
-            assert!(
-                !text.contains("/accept") && !text.contains("/hangup"),
-                "{text}"
-            );
-            assert!(!text.contains("msn-handoff"), "{text}");
-        }
-        for text in &self.told_user {
-            assert!(!text.contains("msmsgsinvite"), "{text}");
-        }
     }
+}
+
+/// What was told, as it is told.
+#[derive(Clone)]
+struct Log<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: Clone + Send + 'static> Log<T> {
+    fn listen(told: broadcast::Receiver<T>) -> Self {
+        Self::map(told, Some)
+    }
+
+    fn map<U: Clone + Send + 'static>(
+        mut told: broadcast::Receiver<U>,
+        keep: impl Fn(U) -> Option<T> + Send + 'static,
+    ) -> Self {
+        let log = Self(Arc::default());
+        let list = Arc::clone(&log.0);
+        tokio::spawn(async move {
+            loop {
+                match told.recv().await {
+                    Ok(item) => list.lock().unwrap().extend(keep(item)),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                    Err(lagged) => panic!("{lagged}"),
+                }
+            }
+        });
+        log
+    }
+
+    fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Log<What> {
+    fn listen_to(hub: &Dispatcher) -> Self {
+        Self::map(hub.events(), |event| Some(event.what))
+    }
+}
+
+/// The dispatcher, as the proxy sees it; keeps the number of the account that signs in.
+struct Door {
+    hub: Dispatcher,
+    account: OnceLock<AccountId>,
+}
+
+impl Invitations for Door {
+    fn attach(&self, account: &str, carrier: Arc<dyn Carrier>) -> AccountId {
+        let id = self.hub.attach(account, carrier);
+        self.account.set(id).unwrap();
+        id
+    }
+
+    fn detach(&self, account: AccountId) {
+        self.hub.detach(account);
+    }
+
+    fn received(&self, account: AccountId, peer: &str, payload: &[u8]) -> Verdict {
+        self.hub.received(account, peer, payload)
+    }
+
+    fn typed(&self, account: AccountId, peer: &str, text: &str) -> Verdict {
+        self.hub.typed(account, peer, text)
+    }
+
+    fn carrier_lost(&self, account: AccountId, peer: &str) {
+        self.hub.carrier_lost(account, peer);
+    }
+
+    fn undelivered(&self, account: AccountId, delivery: Delivery) {
+        self.hub.undelivered(account, delivery);
+    }
+}
+
+/// The processes of that group that live (proc(5)).
+pub(crate) fn group(leader: u32) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // What follows the name, which may hold anything: state, parent, group.
+            let mut words = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            let (state, _, of) = (words.next(), words.next(), words.next());
+            !matches!(state, Some("Z" | "X")) && of.and_then(|of| of.parse().ok()) == Some(leader)
+        })
+        .collect()
 }
