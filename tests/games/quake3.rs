@@ -49,6 +49,7 @@ optional  = [["+set", "fs_game", "{{game.mod}}"]]
 env       = {{ HOME = "{{dir}}", DISPLAY = "{display}", LIBGL_ALWAYS_SOFTWARE = "1" }}
 ports     = "29070-29073"
 protocols = [71]
+stop      = {{ words = "quit\n", grace = 5 }}
 [[handoff]]
 name      = "openarena-server"
 adapter   = "quake3"
