@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::policy::Allowed;
 
@@ -44,6 +44,24 @@ pub async fn tcp_connect(address: SocketAddr, within: Duration) -> io::Result<Tc
 /// As [`tcp_connect`].
 pub async fn tcp_connect_peer(address: Allowed, within: Duration) -> io::Result<TcpStream> {
     tcp_connect(address.address(), within).await
+}
+
+/// As [`tcp_connect_peer`], from a given address of ours: for a protocol whose answer comes by a
+/// connection to where the question came from.
+///
+/// # Errors
+/// As [`tcp_connect`].
+pub async fn tcp_connect_peer_from(
+    own: Ipv4Addr,
+    address: Allowed,
+    within: Duration,
+) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((own, 0).into())?;
+    socket.set_nodelay(true)?;
+    tokio::time::timeout(within, socket.connect(address.address()))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Binds UDP.
