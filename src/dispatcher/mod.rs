@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bridge::{BridgeError, Registry, Unclaimed, folders},
+    bridge::{BridgeError, Registry, Unclaimed},
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
@@ -68,7 +68,7 @@ impl Settings {
     /// The first bridge file that is wrong.
     pub fn from_config(config: &Config, announce: Ipv4Addr) -> Result<Self, BridgeError> {
         Ok(Self {
-            registry: Arc::new(Registry::load(&folders())?),
+            registry: Arc::new(Registry::here()?),
             rules: config.rules(),
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
