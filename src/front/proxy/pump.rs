@@ -30,8 +30,9 @@ pub(super) trait Handler: Send {
 /// Something of ours, whole commands, for one lane.
 pub(super) struct Injection {
     pub(super) bytes: Vec<u8>,
-    /// The message in it, if it is one for a peer.
-    pub(super) outgoing: Option<Outgoing>,
+    /// The message in it, if it is one for a peer. Boxed, because every queue keeps room for several
+    /// injections, and there are two queues to a connection.
+    pub(super) outgoing: Option<Box<Outgoing>>,
 }
 
 impl Injection {
@@ -126,7 +127,7 @@ where
         let end = self.pass(stop, &mut left).await;
         self.injections.close();
         while let Ok(injection) = self.injections.try_recv() {
-            left.extend(injection.outgoing);
+            left.extend(injection.outgoing.map(|boxed| *boxed));
         }
         Ended { end, left }
     }
@@ -159,7 +160,7 @@ where
                 }
                 Some(injection) = self.injections.recv(), if splitter.at_boundary() => {
                     out = injection.bytes;
-                    unwritten.extend(injection.outgoing);
+                    unwritten.extend(injection.outgoing.map(|boxed| *boxed));
                 }
                 read = read(&mut self.reading) => match read {
                     Ok(input) if !input.is_empty() => {
@@ -202,7 +203,7 @@ where
                 && let Ok(injection) = self.injections.try_recv()
             {
                 out.extend_from_slice(&injection.bytes);
-                unwritten.extend(injection.outgoing);
+                unwritten.extend(injection.outgoing.map(|boxed| *boxed));
             }
         }
         if splitter.is_blind() && !was_blind {
@@ -220,7 +221,7 @@ where
         while splitter.at_boundary()
             && let Some(injection) = self.injections.recv().await
         {
-            unwritten.extend(injection.outgoing);
+            unwritten.extend(injection.outgoing.map(|boxed| *boxed));
             self.writing.write_all(&injection.bytes).await?;
             unwritten.clear();
         }
