@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use msn_handoff::{
     bridge::{Registry, Value, Values},
@@ -20,8 +20,8 @@ use support::{
     sockets, until,
 };
 
-/// How long the genuine client holds a call.
-const CALL: Duration = Duration::from_millis(3500);
+/// So many packets make a call; they are three seconds.
+const PACKETS: usize = 150;
 /// The shortest recording of such a call that counts, in seconds.
 const ENOUGH: f64 = 2.0;
 
@@ -32,7 +32,7 @@ async fn baresip_never_answers_a_call_without_branch() {
     }
     let dir = tempfile::tempdir().unwrap();
     let baresip = Baresip::start(dir.path(), "bob", 880.0).await;
-    let rtc = Rtc::calls(dir.path(), Transport::Udp, baresip.address(), CALL).await;
+    let rtc = Rtc::calls(dir.path(), Transport::Udp, baresip.address()).await;
     // The call and its first repetition have arrived, and it could read neither.
     until("two messages that baresip cannot read", || {
         (baresip.output().matches("msg decode err").count() >= 2).then_some(())
@@ -51,8 +51,10 @@ async fn linphone_answers_the_genuine_client_over_udp_and_tcp() {
     let call = async |transport| {
         let dir = tempfile::tempdir().unwrap();
         let linphone = Linphone::start(dir.path(), "bob", 660.0).await;
-        let mut rtc = Rtc::calls(dir.path(), transport, linphone.address(), CALL).await;
+        let mut rtc = Rtc::calls(dir.path(), transport, linphone.address()).await;
         rtc.play(440.0).await;
+        rtc.media.packets(PACKETS).await;
+        rtc.hangs_up().await;
         rtc.finish().await;
         rtc.media
             .heard()
@@ -77,7 +79,7 @@ async fn linphone_calls_the_genuine_client_without_a_user() {
     linphone.call(&uri).await;
     assert_eq!(rtc.called_by().await, uri);
     rtc.play(440.0).await;
-    rtc.media.packets(150).await;
+    rtc.media.packets(PACKETS).await;
     linphone.hang_up().await;
     rtc.finish().await;
     rtc.media
@@ -106,7 +108,7 @@ async fn baresip_calls_the_genuine_client_only_by_a_user() {
     baresip.dial(&format!("sip:peer@{}", rtc.address())).await;
     baresip.event("CALL_ESTABLISHED").await;
     rtc.play(440.0).await;
-    rtc.media.packets(150).await;
+    rtc.media.packets(PACKETS).await;
     baresip.hang_up().await;
     rtc.finish().await;
     rtc.media
@@ -163,7 +165,7 @@ async fn the_linphone_of_the_voice_bridge_opens_ports_on_loopback_only() {
     program.ready().await.unwrap();
 
     let dir = tempfile::tempdir().unwrap();
-    let mut rtc = Rtc::calls(dir.path(), Transport::Udp, address, CALL).await;
+    let mut rtc = Rtc::calls(dir.path(), Transport::Udp, address).await;
     let media = rtc.media_address().await;
     let bound = sockets::bound(program.pid());
     // The call is up: SIP, RTP and RTCP.
@@ -177,6 +179,7 @@ async fn the_linphone_of_the_voice_bridge_opens_ports_on_loopback_only() {
         "{bound:?}"
     );
     assert_eq!(media, (Ipv4Addr::LOCALHOST, port + 2).into());
+    rtc.hangs_up().await;
     rtc.finish().await;
     let exit = program.stop().await;
     assert_eq!(exit.code, Some(0), "its own way out is `quit`: {exit}");

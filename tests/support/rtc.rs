@@ -5,8 +5,10 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
+
+use msn_handoff::endpoint::socket;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{LIMIT, child::Child, media::Media, ports, until};
 
@@ -23,46 +25,26 @@ pub(crate) struct Rtc {
     log: PathBuf,
     errors: PathBuf,
     port: u16,
+    transport: Transport,
     pub(crate) media: Media,
 }
 
 impl Rtc {
-    /// Calls `target`; `hold` after the answer it hangs up.
-    pub(crate) async fn calls(
-        dir: &Path,
-        transport: Transport,
-        target: SocketAddr,
-        hold: Duration,
-    ) -> Self {
+    /// Calls `target`, from a port of its own.
+    pub(crate) async fn calls(dir: &Path, transport: Transport, target: SocketAddr) -> Self {
         let port = ports().await;
-        Self::calls_from(dir, transport, port, target, hold).await
+        Self::calls_from(dir, transport, port, target).await
     }
 
-    /// The same, from that port.
+    /// Calls `target` from that port.
     pub(crate) async fn calls_from(
-        dir: &Path,
-        transport: Transport,
-        port: u16,
-        target: SocketAddr,
-        hold: Duration,
-    ) -> Self {
-        let more = [
-            "-d".to_owned(),
-            hold.as_millis().to_string(),
-            target.to_string(),
-        ];
-        Self::start(dir, "rtc_uac.xml", transport, port, &more).await
-    }
-
-    /// Calls `target` from that port, and waits for the other side to hang up.
-    pub(crate) async fn calls_and_stays(
         dir: &Path,
         transport: Transport,
         port: u16,
         target: SocketAddr,
     ) -> Self {
         let more = [target.to_string()];
-        Self::start(dir, "rtc_uac_stays.xml", transport, port, &more).await
+        Self::start(dir, "rtc_uac.xml", transport, port, &more).await
     }
 
     /// Takes one call, on a port of its own.
@@ -139,6 +121,7 @@ impl Rtc {
             log,
             errors,
             port,
+            transport,
             media,
         }
     }
@@ -167,6 +150,33 @@ impl Rtc {
     /// Whether it has been answered, or has answered.
     pub(crate) fn is_answered(&self) -> bool {
         fs::read_to_string(&self.log).is_ok_and(|log| log.contains("media "))
+    }
+
+    /// Ends a call that it placed: sipp is told to, by a message of ours to its port.
+    pub(crate) async fn hangs_up(&self) {
+        let call = self.logged("call ").await;
+        let transport = match self.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        };
+        let told = format!(
+            "NOTIFY sip:{at} SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:9;branch=z9hG4bKtest\r\n\
+             From: <sip:test@127.0.0.1>;tag=test\r\nTo: <sip:{at}>\r\nCall-ID: {call}\r\n\
+             CSeq: 1 NOTIFY\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            at = self.address()
+        );
+        match self.transport {
+            Transport::Udp => {
+                let socket = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+                let sent = socket.send_to(told.as_bytes(), self.address()).await;
+                sent.unwrap();
+            }
+            Transport::Tcp => {
+                let mut stream = socket::tcp_connect(self.address(), LIMIT).await.unwrap();
+                stream.write_all(told.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        }
     }
 
     /// Waits until the call has gone as the genuine client expects, from its first message to the

@@ -89,6 +89,7 @@ fn baresip(says: &impl Display, heard: &impl Display) -> String {
     format!(
         r#"run = ["baresip", "-4", "-f", "{{dir}}"]
 agent = "sip:handoff@127.0.0.1:{{agent.port}}"
+ready-within = 40
 [handoff.files]
 contacts = ""
 accounts = """
@@ -142,6 +143,7 @@ fn linphone(script: &str) -> String {
     format!(
         r#"run = ["{script}", "{{file.linphonerc}}"]
 agent = "sip:handoff@127.0.0.1:{{agent.port}}"
+ready-within = 40
 env = {{ HOME = "{{dir}}" }}
 dirs = [".local/share/linphone", ".config/linphone"]
 stop = {{ words = "quit\n", grace = 5 }}

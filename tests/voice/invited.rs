@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::{
     agent::{Agent, OURS},
-    stage::{CALL, ENOUGH, PACKETS, Stage, THEIRS, hasty, patient},
+    stage::{ENOUGH, PACKETS, Stage, THEIRS, hasty, patient},
     support::{
         have, ports,
         rtc::{Rtc, Transport},
@@ -20,9 +20,11 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     let stage = Stage::new(agent.clone(), patient()).await;
     let port = ports().await;
     let ours = stage.is_invited(port).await;
-    let mut rtc = Rtc::calls_from(stage.dir.path(), transport, port, ours, CALL).await;
+    let mut rtc = Rtc::calls_from(stage.dir.path(), transport, port, ours).await;
     rtc.play(THEIRS).await;
     let pid = stage.is_on().await;
+    rtc.media.packets(PACKETS).await;
+    rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
     assert!(reason.starts_with("the peer hung up after 0:0"), "{reason}");
@@ -82,9 +84,11 @@ async fn a_rule_accepts_without_a_question() {
     stage.peer.invites().await;
     let ours = stage.peer.gets("ACCEPT").await.address();
     stage.peer.completes(port).await;
-    let mut rtc = Rtc::calls_from(stage.dir.path(), Transport::Udp, port, ours, CALL).await;
+    let mut rtc = Rtc::calls_from(stage.dir.path(), Transport::Udp, port, ours).await;
     rtc.play(THEIRS).await;
     stage.is_on().await;
+    rtc.media.packets(PACKETS).await;
+    rtc.hangs_up().await;
     rtc.finish().await;
     stage.shown("is over: the peer hung up").await;
     stage.is_cleared(None, ours).await;

@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     invited::they_heard_each_other,
-    stage::{CALL, PACKETS, PEER, Stage, THEIRS, hasty, patient},
+    stage::{PACKETS, PEER, Stage, THEIRS, hasty, patient},
     support::{
         have, ports,
         rtc::{Rtc, Transport},
@@ -20,9 +20,11 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     stage.user.open(PEER).await.unwrap();
     let port = ports().await;
     let ours = stage.is_accepted(port).await;
-    let mut rtc = Rtc::calls_from(stage.dir.path(), transport, port, ours, CALL).await;
+    let mut rtc = Rtc::calls_from(stage.dir.path(), transport, port, ours).await;
     rtc.play(THEIRS).await;
     let pid = stage.is_on().await;
+    rtc.media.packets(PACKETS).await;
+    rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
     assert!(reason.starts_with("the peer hung up after 0:0"), "{reason}");

@@ -38,12 +38,10 @@ pub(crate) const USER: &str = "ann@example.com";
 pub(crate) const PEER: &str = "bob@example.com";
 /// The tone the peer plays, in Hz.
 pub(crate) const THEIRS: f64 = 440.0;
-/// How long a peer that hangs up by itself holds the call.
-pub(crate) const CALL: Duration = Duration::from_secs(4);
-/// The shortest recording that counts, in seconds; 150 packets are 3.
-pub(crate) const ENOUGH: f64 = 2.0;
-/// So many packets make a call.
+/// So many packets make a call; they are three seconds.
 pub(crate) const PACKETS: usize = 150;
+/// The shortest recording of such a call that counts, in seconds.
+pub(crate) const ENOUGH: f64 = 2.0;
 
 /// Who calls when the configuration says nothing: nobody here, for longer than any peer takes.
 pub(crate) fn patient() -> Call {
