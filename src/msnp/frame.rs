@@ -86,7 +86,8 @@ impl Splitter {
     /// is not given yet is held until more comes.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Item<'a>> {
         if self.given {
-            self.held.clear();
+            // Not only cleared: a stream that is idle now needs no memory.
+            self.held = Vec::new();
             self.given = false;
         }
         loop {
@@ -177,6 +178,12 @@ impl Splitter {
     #[must_use]
     pub fn at_boundary(&self) -> bool {
         matches!(self.next, Next::Line | Next::Message { .. } | Next::Raw(0))
+    }
+
+    /// Whether the stream turned out to be no MSNP: the rest of it is [`Item::Raw`].
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.next == Next::Blind
     }
 
     /// The bytes that are held back, at the end of the stream.

@@ -18,6 +18,14 @@ pub fn same(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
+/// Whether it can stand in a command as one word. What a person typed need not; what a server listed
+/// does.
+#[must_use]
+pub fn is_word(handle: &str) -> bool {
+    let splits = |c: char| c.is_whitespace() || c.is_control();
+    !handle.is_empty() && !handle.contains(splits)
+}
+
 #[derive(Debug)]
 struct Entry {
     /// As listed, perhaps with a machine.
@@ -230,6 +238,24 @@ mod tests {
         for (line, change, only) in rows {
             assert_eq!(roster.line(line.as_bytes()), *change, "{line}");
             assert_eq!(roster.only(), *only, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_handle_that_would_be_more_than_a_word_is_told_apart() {
+        for good in ["ann@example.com", "ann@example.com;{1}", "a"] {
+            assert!(is_word(good), "{good:?}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a\r\nOUT",
+            "a\n",
+            "a\0",
+            "a\u{1b}[2J",
+            "a\u{85}b",
+        ] {
+            assert!(!is_word(bad), "{bad:?}");
         }
     }
 

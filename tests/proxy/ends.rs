@@ -238,6 +238,22 @@ async fn a_message_whose_switchboard_closes_under_it_goes_by_another() {
 }
 
 #[tokio::test]
+async fn a_message_whose_switchboard_is_reset_under_it_goes_by_another() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut board = stage.talking(&mut notification, &[ANN]).await;
+    board.client.says("MSG 5 N 6000\r\nhalf").await;
+    board.server.hears("MSG 5 N 6000\r\nhalf").await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, b"first".to_vec(), Delivery(InvitationId(1)));
+    board.server.kill();
+    assert_eq!(stage.front.hears().await, Told::Lost(ANN.into()));
+    let asked = notification.server.line().await;
+    assert!(asked.starts_with("XFR 9"), "{asked}");
+    stage.front.end().await;
+}
+
+#[tokio::test]
 async fn the_proxy_ends_with_everything_open() {
     let mut stage = Stage::new().await;
     let mut notification = stage.signed_in(12).await;

@@ -301,3 +301,45 @@ async fn a_contact_who_does_not_come_is_given_up() {
     server.ends().await;
     stage.front.end().await;
 }
+
+#[tokio::test]
+async fn a_name_that_is_no_single_word_reaches_no_wire() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let carrier = stage.front.fake.carrier(ME);
+    let names = [
+        "",
+        "ann@example.com\r\nOUT",
+        "ann bob",
+        "ann\u{1b}[2J",
+        "ann\0",
+    ];
+    for (number, name) in (1..).zip(names) {
+        carrier.send(name, b"payload".to_vec(), delivery(number));
+        carrier.show(name, "shown");
+        assert_eq!(
+            stage.front.hears().await,
+            Told::Undelivered(delivery(number)),
+            "{name:?}"
+        );
+        quiet(&mut notification).await;
+    }
+    stage.front.end().await;
+}
+
+/// A switchboard closes on a longer message (PROTOCOL.md 1.4), and the chat with it.
+#[tokio::test]
+async fn a_payload_longer_than_a_switchboard_takes_is_not_sent() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, vec![b'x'; 1665], delivery(1));
+    assert_eq!(stage.front.hears().await, Told::Undelivered(delivery(1)));
+    let longest = "x".repeat(1664);
+    carrier.send(ANN, longest.clone().into_bytes(), delivery(2));
+    let line = format!("MSG 900000000 N 1664\r\n{longest}");
+    pair.server.hears(line).await;
+    quiet(&mut pair).await;
+    stage.front.end().await;
+}

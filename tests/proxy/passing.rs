@@ -264,3 +264,39 @@ async fn several_clients_are_kept_apart() {
     }
     stage.front.end().await;
 }
+
+/// Where a test reads what was logged.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_passed_unread_is_told_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let mut stage = Stage::new().await;
+    let mut pair = stage.signed_in(8).await;
+    let noise = "x".repeat(20_000);
+    for _ in 0..2 {
+        pair.server.says(&noise).await;
+        pair.client.hears(&noise).await;
+    }
+    stage.front.end().await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.matches("passes unread").count(), 1, "{log}");
+}

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     dispatcher::{AccountId, Carrier, Delivery, Verdict},
+    invitation::MAX_PAYLOAD,
     msnp::{roster, text},
 };
 
@@ -233,6 +234,11 @@ impl Account {
 
     /// Sends a message over the latest switchboard with exactly that peer, or by a room.
     pub(super) fn deliver(self: &Arc<Self>, mut outgoing: Outgoing) {
+        // The one would be another command, the other end the switchboard (PROTOCOL.md 1.4).
+        if !roster::is_word(&outgoing.peer) || outgoing.payload.len() > MAX_PAYLOAD {
+            tracing::warn!(peer = outgoing.peer, "proxy: a message that cannot be sent");
+            return self.undelivered_later(vec![outgoing.delivery]);
+        }
         let mut state = self.state();
         if state.closed {
             return;
@@ -290,6 +296,10 @@ impl Account {
 
     /// Shows a payload in the client's window with `peer`: in an open switchboard, or by a room.
     pub(super) fn show(self: &Arc<Self>, peer: &str, payload: Vec<u8>) {
+        if !roster::is_word(peer) {
+            tracing::warn!(peer, "proxy: a line could not be shown");
+            return;
+        }
         let mut state = self.state();
         if state.closed {
             return;

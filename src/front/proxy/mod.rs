@@ -39,8 +39,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{redirect::Redirects, tickets::Tickets};
 use crate::{clock::Clock, dispatcher::Invitations, endpoint::socket};
 
-/// Connections of clients at a time; one more is closed at once.
-const MAX_CONNECTIONS: usize = 1024;
+/// Connections of clients at a time; one more is closed at once. Each takes two descriptors, of which
+/// the system often grants fewer; then it is the system that says no.
+const MAX_CONNECTIONS: usize = 16 * 1024;
 /// How long one address of a server is tried.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -131,6 +132,8 @@ impl Shared {
         target: String,
         stop: CancellationToken,
     ) {
+        // A want of descriptors lasts, and need be told once.
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -140,11 +143,15 @@ impl Shared {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the client has gone already.
-                    tracing::warn!(%error, "proxy: a client could not be accepted");
+                    if !failing {
+                        tracing::warn!(%error, "proxy: a client could not be accepted");
+                    }
+                    failing = true;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
+            failing = false;
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
                 tracing::warn!(%from, "proxy: too many connections");
                 continue;

@@ -1,12 +1,12 @@
 //! One direction of a connection: reads here, writes there, and asks a handler about what passes.
 //! What is read in one go is written in one go. Things of our own go in between commands only
 //! (PROTOCOL.md 12.5). A lane reads nothing while it writes, so a slow reader slows the writer down as
-//! it would without us.
+//! it would without us. A lane that waits holds no buffer: most connections are idle most of the time.
 
-use std::time::Duration;
+use std::{future::poll_fn, io, mem::MaybeUninit, pin::Pin, task::ready, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,8 +30,9 @@ pub(super) trait Handler: Send {
 /// Something of ours, whole commands, for one lane.
 pub(super) struct Injection {
     pub(super) bytes: Vec<u8>,
-    /// The message in it, if it is one for a peer.
-    pub(super) outgoing: Option<Outgoing>,
+    /// The message in it, if it is one for a peer. Boxed, because every queue keeps room for several
+    /// injections, and there are two queues to a connection.
+    pub(super) outgoing: Option<Box<Outgoing>>,
 }
 
 impl Injection {
@@ -122,21 +123,21 @@ where
     H: Handler,
 {
     async fn run(mut self, stop: &CancellationToken) -> Ended {
-        let end = self.pass(stop).await;
-        self.injections.close();
         let mut left = Vec::new();
+        let end = self.pass(stop, &mut left).await;
+        self.injections.close();
         while let Ok(injection) = self.injections.try_recv() {
-            left.extend(injection.outgoing);
+            left.extend(injection.outgoing.map(|boxed| *boxed));
         }
         Ended { end, left }
     }
 
-    async fn pass(&mut self, stop: &CancellationToken) -> End {
+    /// Messages of ours that are not known to have been written when it ends are in `unwritten`.
+    async fn pass(&mut self, stop: &CancellationToken, unwritten: &mut Vec<Outgoing>) -> End {
         let mut splitter = Splitter::new(self.from);
-        let mut chunk = vec![0; CHUNK];
         let mut out = Vec::new();
         let first = std::mem::take(&mut self.first);
-        self.look(&mut splitter, &first, &mut out).await;
+        self.look(&mut splitter, &first, &mut out, unwritten).await;
         loop {
             if !out.is_empty() {
                 let written = tokio::select! {
@@ -147,23 +148,23 @@ where
                 if written.is_err() {
                     return End::Refused;
                 }
-                out.clear();
-                out.shrink_to(2 * CHUNK);
+                out = Vec::new();
+                unwritten.clear();
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    let last_words = self.last_words(&splitter);
+                    let last_words = self.last_words(&splitter, unwritten);
                     let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
                     return End::Stopped;
                 }
                 Some(injection) = self.injections.recv(), if splitter.at_boundary() => {
-                    out.extend_from_slice(&injection.bytes);
+                    out = injection.bytes;
+                    unwritten.extend(injection.outgoing.map(|boxed| *boxed));
                 }
-                read = self.reading.read(&mut chunk) => match read {
-                    Ok(count) if count > 0 => {
-                        let input = chunk.get(..count).unwrap_or_default();
-                        self.look(&mut splitter, input, &mut out).await;
+                read = read(&mut self.reading) => match read {
+                    Ok(input) if !input.is_empty() => {
+                        self.look(&mut splitter, &input, &mut out, unwritten).await;
                     }
                     ended => {
                         out.append(&mut splitter.take_held());
@@ -186,7 +187,15 @@ where
         }
     }
 
-    async fn look(&mut self, splitter: &mut Splitter, mut input: &[u8], out: &mut Vec<u8>) {
+    async fn look(
+        &mut self,
+        splitter: &mut Splitter,
+        mut input: &[u8],
+        out: &mut Vec<u8>,
+        unwritten: &mut Vec<Outgoing>,
+    ) {
+        let was_blind = splitter.is_blind();
+        out.reserve(input.len());
         while let Some(item) = splitter.next(&mut input) {
             self.handler.item(item, out).await;
             // What the item led to goes right behind it, before what was read with it.
@@ -194,18 +203,40 @@ where
                 && let Ok(injection) = self.injections.try_recv()
             {
                 out.extend_from_slice(&injection.bytes);
+                unwritten.extend(injection.outgoing.map(|boxed| *boxed));
             }
+        }
+        if splitter.is_blind() && !was_blind {
+            tracing::warn!(from = ?self.from, "proxy: this is no MSNP; the rest passes unread");
         }
     }
 
-    /// What was queued before the end still goes out.
-    async fn last_words(&mut self, splitter: &Splitter) -> std::io::Result<()> {
+    /// What was queued before the end still goes out, if a command has just ended.
+    async fn last_words(
+        &mut self,
+        splitter: &Splitter,
+        unwritten: &mut Vec<Outgoing>,
+    ) -> io::Result<()> {
         self.injections.close();
-        while let Some(injection) = self.injections.recv().await {
-            if splitter.at_boundary() {
-                self.writing.write_all(&injection.bytes).await?;
-            }
+        while splitter.at_boundary()
+            && let Some(injection) = self.injections.recv().await
+        {
+            unwritten.extend(injection.outgoing.map(|boxed| *boxed));
+            self.writing.write_all(&injection.bytes).await?;
+            unwritten.clear();
         }
         self.writing.shutdown().await
     }
+}
+
+/// Reads once and gives what came, nothing at the end. The buffer lives no longer than a poll. May be
+/// dropped and called again.
+async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    poll_fn(|context| {
+        let mut space = [const { MaybeUninit::uninit() }; CHUNK];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *from).poll_read(context, &mut buffer))?;
+        Ok(buffer.filled().to_vec()).into()
+    })
+    .await
 }

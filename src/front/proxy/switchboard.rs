@@ -128,7 +128,7 @@ impl Board {
         let delivery = outgoing.delivery;
         let injection = Injection {
             bytes,
-            outgoing: Some(outgoing),
+            outgoing: Some(Box::new(outgoing)),
         };
         match self.ways.to_server.try_send(injection) {
             Ok(()) => {
@@ -140,7 +140,7 @@ impl Board {
                 Ok(())
             }
             Err(error) => match error.into_inner().outgoing {
-                Some(outgoing) => Err(outgoing),
+                Some(outgoing) => Err(*outgoing),
                 None => Ok(()),
             },
         }

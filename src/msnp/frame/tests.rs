@@ -42,6 +42,7 @@ fn a_stream_cut_at_every_byte_gives_the_same_items() {
     let (single, splitter) = split(Side::Client, &bytes);
     assert_eq!(single, whole);
     assert!(splitter.at_boundary());
+    assert!(!splitter.is_blind());
 }
 
 #[test]
@@ -121,6 +122,7 @@ fn an_endless_line_passes_unread_and_is_not_kept() {
         let (items, mut splitter) = split(Side::Server, &chunks);
         assert_eq!(items, [('R', stream.clone())], "chunks of {chunk}");
         assert!(!splitter.at_boundary());
+        assert!(splitter.is_blind());
         assert!(splitter.take_held().is_empty());
     }
 }
