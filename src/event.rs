@@ -47,6 +47,8 @@ pub enum What {
     },
     /// Something worth telling the user, in words (a call was answered, a file is being written).
     Progress(String),
+    /// A message of the call itself passed: for a picture of it, not for the chat window.
+    Signal(Signal),
     /// A program ended.
     ProgramEnded {
         /// Its name.
@@ -59,4 +61,35 @@ pub enum What {
         /// Why, in words.
         reason: String,
     },
+}
+
+/// One message of a call, or its sound beginning to flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// Between the peer and us, or between us and the program.
+    pub with: Party,
+    /// We sent it.
+    pub sent: bool,
+    /// SIP, or the media.
+    pub kind: SignalKind,
+    /// The method, the status or the codec.
+    pub text: String,
+}
+
+/// Whom a [`Signal`] is exchanged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// The other person's client.
+    Peer,
+    /// The program on this machine.
+    Program,
+}
+
+/// What a [`Signal`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalKind {
+    /// A SIP message.
+    Sip,
+    /// RTP flows.
+    Media,
 }

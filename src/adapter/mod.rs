@@ -15,6 +15,7 @@ use crate::{
     bridge::{AdapterKind, Bridge},
     config::Call,
     endpoint::policy::Policy,
+    event::Signal,
     invitation::Medium,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
 };
@@ -87,6 +88,8 @@ pub enum Report {
     /// The hand-over works: the call is up, the game runs. From here on only its end, the user or
     /// the peer ends it.
     Running,
+    /// A message of the call passed.
+    Signal(Signal),
     /// A line for the user.
     Say(String),
     /// Context data to send to the peer.

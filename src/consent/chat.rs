@@ -183,7 +183,7 @@ pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
             Role::Inviter => format!("you invite this contact to {name}; waiting for an answer."),
         },
         What::Accepted => format!("{name}: accepted."),
-        What::Listening { .. } => return None,
+        What::Listening { .. } | What::Signal(_) => return None,
         What::Connected { to } => format!("{name}: the contact is at {}.", clean(to)),
         What::ProgramStarted { program, .. } => format!("{name}: {program} was started."),
         What::Progress(words) => format!("{name}: {}", sentence(&clean(words))),

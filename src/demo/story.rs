@@ -9,8 +9,9 @@ use super::{
     server::{Kind, Side, Tapped},
 };
 use crate::{
-    event::{Event, What},
+    event::{self, Event, Signal, SignalKind, What},
     invitation::{Command, Message},
+    shown,
 };
 
 /// Who is who in the story.
@@ -60,7 +61,7 @@ impl Cast {
             at,
             from: Party::Us,
             to: Party::Client,
-            text: event.text()?,
+            text: line_in_short(&event.text()?),
             sort: Sort::Msn,
         })
     }
@@ -78,6 +79,9 @@ impl Cast {
 
     /// What the dispatcher of the user says.
     pub(super) fn event(at: Duration, event: &Event) -> Option<Step> {
+        if let What::Signal(signal) = &event.what {
+            return Some(Self::signal(at, signal));
+        }
         let (from, to, text) = match &event.what {
             What::Listening { at } => (Party::Us, Party::Us, format!("listens on {at}")),
             What::ProgramStarted { program, pid } => (
@@ -93,6 +97,7 @@ impl Cast {
             | What::Accepted
             | What::Connected { .. }
             | What::Progress(_)
+            | What::Signal(_)
             | What::Ended { .. } => return None,
         };
         Some(Step {
@@ -105,9 +110,42 @@ impl Cast {
     }
 }
 
+impl Cast {
+    /// A message of the call itself.
+    fn signal(at: Duration, signal: &Signal) -> Step {
+        let far = match signal.with {
+            event::Party::Peer => Party::Peer,
+            event::Party::Program => Party::Program,
+        };
+        let (from, to) = if signal.sent {
+            (Party::Us, far)
+        } else {
+            (far, Party::Us)
+        };
+        let sort = match signal.kind {
+            SignalKind::Sip => Sort::Sip,
+            SignalKind::Media => Sort::Media,
+        };
+        Step {
+            at,
+            from,
+            to,
+            text: signal.text.clone(),
+            sort,
+        }
+    }
+}
+
 /// The part of a handle before the `@`.
 fn name(handle: &str) -> &str {
     handle.split('@').next().unwrap_or_default()
+}
+
+/// A line of ours without the names before it, and not longer than three lines of the ladder.
+fn line_in_short(text: &str) -> String {
+    let text = text.strip_prefix("msn-handoff: ").unwrap_or(text);
+    let text = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    shown::line(text, 50)
 }
 
 /// What a message says, in a few words; nothing for what only clients care about.
@@ -232,5 +270,15 @@ mod tests {
         assert_eq!((step.from, step.to), (Party::Us, Party::Program));
         assert_eq!(step.text, "start baresip (pid 7)");
         assert_eq!(Cast::event(Duration::ZERO, &event(What::Offered)), None);
+
+        let rang = event(What::Signal(Signal {
+            with: event::Party::Program,
+            sent: false,
+            kind: SignalKind::Sip,
+            text: "180 Ringing".to_owned(),
+        }));
+        let step = Cast::event(Duration::ZERO, &rang).unwrap();
+        assert_eq!((step.from, step.to), (Party::Program, Party::Us));
+        assert_eq!((step.sort, step.text.as_str()), (Sort::Sip, "180 Ringing"));
     }
 }

@@ -245,6 +245,7 @@ impl Account {
                 self.tell(shared, id, What::ProgramEnded { program, how });
             }
             Report::Say(line) => self.tell(shared, id, What::Progress(line)),
+            Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
             Report::SendContext(data) => {
                 self.feed(shared, Input::SendContext(id, data));
             }
@@ -264,6 +265,7 @@ impl Account {
             Report::Say(words) | Report::Finished(words) => {
                 self.tell(shared, id, What::Progress(words));
             }
+            Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
             Report::Ready(_)
             | Report::Failed { .. }
             | Report::Started { .. }

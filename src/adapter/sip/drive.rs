@@ -20,11 +20,13 @@ use crate::{
     bridge::{Handoff, Value, Values},
     clock::Clock,
     endpoint::{policy::Allowed, socket},
+    event::{Party, Signal, SignalKind},
     media::{
         sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
     negotiation::{Announced, Remote},
+    shown,
 };
 
 use super::{
@@ -469,6 +471,11 @@ impl Driver {
     }
 
     async fn obey(&mut self, output: Output) {
+        match &output {
+            Output::ToPeer { bytes, .. } => self.signal(Party::Peer, bytes),
+            Output::ToAgent { bytes, .. } => self.signal(Party::Program, bytes),
+            _ => {}
+        }
         match output {
             Output::ToPeer { bytes, hop } => match hop {
                 Hop::Udp(to) => {
@@ -516,8 +523,28 @@ impl Driver {
         } else if self.playing.is_none() {
             self.show(&media).await;
         }
+        let codec = media
+            .audio
+            .first()
+            .map_or("RTP", |format| format.name.as_str());
+        let text = shown::line(&format!("RTP {codec}"), 30);
+        let with_program = media.agent.is_some();
         if self.sound.flow(media) {
             self.report(Report::Running);
+            let kind = SignalKind::Media;
+            let mut lines = vec![(Party::Peer, false), (Party::Peer, true)];
+            if with_program {
+                lines.extend([(Party::Program, true), (Party::Program, false)]);
+            }
+            for (with, sent) in lines {
+                let text = text.clone();
+                self.report(Report::Signal(Signal {
+                    with,
+                    sent,
+                    kind,
+                    text,
+                }));
+            }
         }
     }
 
@@ -580,6 +607,7 @@ impl Driver {
         match sip::read(bytes) {
             Ok(message) => {
                 trace_message(self.task.invitation.0, "peer", &message);
+                self.signalled(Party::Peer, false, &message);
                 let input = Input::Peer {
                     message: &message,
                     hop,
@@ -595,6 +623,29 @@ impl Driver {
             }
             Err(error) => debug!(invitation = self.task.invitation.0, %error, "ignored"),
         }
+    }
+
+    /// Tells that a message of ours went out.
+    fn signal(&self, with: Party, bytes: &[u8]) {
+        if let Ok(message) = sip::read(bytes) {
+            self.signalled(with, true, &message);
+        }
+    }
+
+    fn signalled(&self, with: Party, sent: bool, message: &Message) {
+        let text = match message {
+            Message::Request(request) => request.method.to_string(),
+            Message::Response(response) => {
+                shown::line(&format!("{} {}", response.status, response.reason), 30)
+            }
+        };
+        let kind = SignalKind::Sip;
+        self.report(Report::Signal(Signal {
+            with,
+            sent,
+            kind,
+            text,
+        }));
     }
 
     fn connect(&mut self, to: SocketAddrV4) {
@@ -699,6 +750,7 @@ impl Driver {
             }
             return;
         }
+        self.signalled(Party::Program, false, &message);
         let input = Input::Agent {
             message: &message,
             source: from,
