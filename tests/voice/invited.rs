@@ -27,7 +27,7 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
-    assert!(reason.starts_with("the peer hung up after 0:0"), "{reason}");
+    assert!(reason.starts_with("the peer hung up after "), "{reason}");
     stage.is_cleared(pid, ours).await;
     the_peer_is_told(&stage).await;
     the_window_tells(
