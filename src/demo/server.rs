@@ -19,13 +19,17 @@ use std::{
 
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream, tcp::OwnedWriteHalf},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::{broadcast, mpsc},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::forms::Presence;
 pub use super::wire::Side;
+use super::wire::{Frame, FrameReader};
 use crate::endpoint::socket;
 
 /// How many frames a slow listener of [`Server::tap`] may lag behind.
@@ -386,6 +390,26 @@ enum Outgoing {
 /// The way to one client.
 #[derive(Clone)]
 struct Out(Arc<OutInner>);
+
+/// Gives each command of a client to `handle`, until that says no, the client ends or `out` does.
+async fn serve_commands(
+    reading: OwnedReadHalf,
+    out: &Out,
+    mut handle: impl FnMut(&Frame) -> bool,
+) -> io::Result<()> {
+    let mut reader = FrameReader::new(reading, Side::Client);
+    loop {
+        let next = tokio::select! {
+            () = out.cancelled() => return Ok(()),
+            next = reader.next() => next?,
+        };
+        let Some(frame) = next else { return Ok(()) };
+        out.tap(Side::Client, frame.bytes());
+        if !handle(&frame) {
+            return Ok(());
+        }
+    }
+}
 
 struct OutInner {
     id: u64,

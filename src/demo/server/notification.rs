@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 use super::{
     Kind, Online, Out, Shared, Ticket,
     forms::{self, Presence},
+    serve_commands,
 };
-use crate::demo::wire::{Frame, FrameReader, Side, bare, encode};
+use crate::demo::wire::{Frame, bare, encode};
 
 /// What one connection knows.
 struct Notification {
@@ -56,23 +57,7 @@ async fn serve_inner(shared: &Arc<Shared>, stream: TcpStream, dispatch: bool) ->
         claimed: String::new(),
         first_status: true,
     };
-    let mut reader = FrameReader::new(reading, Side::Client);
-    let result = loop {
-        let next = tokio::select! {
-            () = out.cancelled() => break Ok(()),
-            next = reader.next() => next,
-        };
-        match next {
-            Ok(Some(frame)) => {
-                out.tap(Side::Client, frame.bytes());
-                if !connection.handle(&frame) {
-                    break Ok(());
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let result = serve_commands(reading, &out, |frame| connection.handle(frame)).await;
     connection.sign_out();
     out.close();
     result

@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 use super::{
     Kind, Member, Out, Shared, forms,
     notification::{nick_word, ring},
+    serve_commands,
 };
 use crate::{
-    demo::wire::{Frame, FrameReader, Side, bare},
+    demo::wire::{Frame, bare},
     invitation::MAX_PAYLOAD,
 };
 
@@ -39,23 +40,7 @@ async fn serve_inner(shared: &Arc<Shared>, stream: TcpStream) -> io::Result<()> 
         place: None,
         version: 0,
     };
-    let mut reader = FrameReader::new(reading, Side::Client);
-    let result = loop {
-        let next = tokio::select! {
-            () = out.cancelled() => break Ok(()),
-            next = reader.next() => next,
-        };
-        match next {
-            Ok(Some(frame)) => {
-                out.tap(Side::Client, frame.bytes());
-                if !connection.handle(&frame) {
-                    break Ok(());
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let result = serve_commands(reading, &out, |frame| connection.handle(frame)).await;
     connection.leave();
     out.close();
     result
