@@ -1,7 +1,9 @@
 //! Media: the gates to SIP, SDP and RTP, and what is built on them.
 
 pub mod answerer;
+pub mod lock;
 pub mod record;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod statistics;
