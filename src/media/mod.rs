@@ -3,6 +3,7 @@
 pub mod answerer;
 pub mod lock;
 pub mod record;
+pub mod relay;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
