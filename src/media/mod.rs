@@ -4,6 +4,8 @@ pub mod answerer;
 pub mod lock;
 pub mod record;
 pub mod relay;
+pub mod reorder;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
