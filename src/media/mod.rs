@@ -1,6 +1,8 @@
 //! Media: the gates to SIP, SDP and RTP, and what is built on them.
 
 pub mod answerer;
+pub mod audio;
+pub mod level;
 pub mod lock;
 pub mod record;
 pub mod relay;
