@@ -1,8 +1,8 @@
 //! A line of ours against an RTP sender of somebody else.
 
-mod support;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+mod support;
 
 use msn_handoff::{
     endpoint::socket,
@@ -64,6 +64,5 @@ async fn ffmpeg_plays_a_tone_and_the_line_records_it() {
         assert!(not_there < -50.0, "{codec}: {not_there:.1} dB");
         assert!(heard.seconds() > 1.5, "{codec}: {}", heard.seconds());
         assert_eq!((report.lost, report.duplicates), (0, 0), "{codec}");
-        assert!(report.jitter < Duration::from_secs(1), "{codec}");
     }
 }
