@@ -9,6 +9,7 @@ pub mod relay;
 pub mod reorder;
 pub mod rtcp;
 pub mod rtp;
+pub mod rtpdump;
 pub mod sdp;
 pub mod sip;
 pub mod statistics;
