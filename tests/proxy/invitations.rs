@@ -136,6 +136,28 @@ async fn a_line_is_shown_with_the_name_the_contact_has() {
     stage.front.end().await;
 }
 
+#[tokio::test]
+async fn what_an_invitation_leads_to_is_shown_before_what_came_behind_it() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    let start = format!("{ANN} Name");
+    let before = message(&start, &chat("before"));
+    let behind = message(&start, &chat("behind"));
+    let ours = message(&start, &invitation("OURS SHOW"));
+    pair.server
+        .says([before.as_str(), &ours, &behind].concat())
+        .await;
+    pair.client.hears(&before).await;
+    let shown = message(
+        &start,
+        &String::from_utf8(msn_handoff::msnp::text::payload("shown")).unwrap(),
+    );
+    pair.client.hears(shown).await;
+    pair.client.hears(&behind).await;
+    stage.front.end().await;
+}
+
 /// Nothing of ours lands inside a payload, whichever side streams one.
 #[tokio::test]
 async fn ours_waits_for_the_end_of_a_command() {

@@ -50,7 +50,8 @@ pub(crate) enum Told {
     Undelivered(Delivery),
 }
 
-/// Takes invitations with `OURS` in them and texts that begin with `/ours`.
+/// Takes invitations with `OURS` in them and texts that begin with `/ours`; `SHOW` in an invitation
+/// shows the client a line at once.
 pub(crate) struct Fake {
     told: mpsc::UnboundedSender<Told>,
     carriers: Mutex<HashMap<String, Arc<dyn Carrier>>>,
@@ -72,7 +73,11 @@ impl Invitations for Fake {
 
     fn received(&self, _: AccountId, peer: &str, payload: &[u8]) -> Verdict {
         self.tell(Told::Received(peer.to_owned(), payload.to_vec()));
-        if payload.windows(4).any(|four| four == b"OURS") {
+        let has = |mark: &[u8]| payload.windows(4).any(|four| four == mark);
+        if has(b"SHOW") {
+            self.carrier(ME).show(peer, "shown");
+        }
+        if has(b"OURS") {
             Verdict::Taken
         } else {
             Verdict::Pass

@@ -1,14 +1,10 @@
 //! The SIP front against a synthetic RTC (APPLICATIONS.md 1.3, 1.6.6) on one side and programs
-//! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4). A program that is not
-//! installed is named and its test left out.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+//! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod rtc;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
     fs,
@@ -36,6 +32,7 @@ use tokio::{
 };
 
 use rtc::Rtc;
+use support::{child::Child, have};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -82,14 +79,6 @@ fn bridge(dir: &Path, handoffs: &str) -> Arc<Bridge> {
         Reading::Bridge(bridge) => Arc::new(*bridge),
         Reading::Hidden(id) => panic!("{id} is hidden"),
     }
-}
-
-fn installed(program: &str) -> bool {
-    let found = which::which(program).is_ok();
-    if !found {
-        println!("{program} is not installed: not tested");
-    }
-    found
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -249,7 +238,7 @@ fn says(reports: &[Report], text: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
-    if !installed("linphonec") {
+    if !have(&["linphonec"]) {
         return;
     }
     let registry = Registry::load(&[]).unwrap();
@@ -275,7 +264,7 @@ async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_and_rtc_hear_each_other_and_no_dialect() {
-    if !installed("baresip") {
+    if !have(&["baresip"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -351,7 +340,7 @@ async fn running_linphone(dir: &Path, tone: &Path) -> (Program, u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_linphone_that_runs_already_and_rtc_hear_each_other() {
-    if !installed("linphonec") {
+    if !have(&["linphonec"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -380,7 +369,7 @@ async fn a_linphone_that_runs_already_and_rtc_hear_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_rtc_does_not_call_we_do_and_it_sees_a_userless_request() {
-    if !installed("baresip") {
+    if !have(&["baresip"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -434,7 +423,7 @@ async fn when_rtc_does_not_call_we_do_and_it_sees_a_userless_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rtc_may_come_by_tcp_and_before_we_know_where_it_is_but_strangers_get_nothing() {
-    if !installed("baresip") {
+    if !have(&["baresip"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -505,7 +494,7 @@ async fn rtc_may_come_by_tcp_and_before_we_know_where_it_is_but_strangers_get_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_calls_as_rtc_does() {
-    if !installed("baresip") || !installed("sipp") {
+    if !have(&["baresip", "sipp"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -695,7 +684,7 @@ fn camera(video: SocketAddrV4) -> Program {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_rtc_goes_to_a_player() {
-    if !installed("ffmpeg") {
+    if !have(&["ffmpeg"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -727,13 +716,9 @@ async fn the_picture_of_rtc_goes_to_a_player() {
     assert!(size > 20_000, "{size} bytes");
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tshark judges, it is not under test"
-)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
-    if !installed("ffmpeg") || !installed("tshark") {
+    if !have(&["ffmpeg", "tshark"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -773,14 +758,29 @@ async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
     rtc.hang_up().await;
     let seen = given.until("the end", finished).await;
     assert!(says(&seen, &dump.display().to_string()), "{seen:?}");
-    let mut tshark = std::process::Command::new("tshark");
-    tshark
-        .arg("-r")
-        .arg(&dump)
-        .args(["-o", "rtp.heuristic_rtp:TRUE"])
-        .args(["-Y", "h263", "-T", "fields", "-e", "rtp.p_type"]);
-    let output = tshark.output().unwrap();
-    let frames = String::from_utf8_lossy(&output.stdout);
-    assert!(frames.lines().count() > 10, "{frames} {output:?}");
-    assert!(frames.lines().all(|line| line == "34"), "{frames}");
+    let mut tshark = Child::start(
+        "tshark",
+        [
+            "-Q",
+            "-r",
+            dump.to_str().unwrap(),
+            "-o",
+            "rtp.heuristic_rtp:TRUE",
+            "-Y",
+            "h263",
+            "-T",
+            "fields",
+            "-e",
+            "rtp.p_type",
+        ],
+        dir.path(),
+    );
+    assert_eq!(tshark.wait().await, Some(0), "{}", tshark.output());
+    // As root it also warns, among the lines.
+    let said = tshark.output();
+    let types: Vec<u8> = said.lines().filter_map(|line| line.parse().ok()).collect();
+    assert!(
+        types.len() > 10 && types.iter().all(|kind| *kind == 34),
+        "{said}"
+    );
 }

@@ -10,6 +10,7 @@
 
 pub(crate) mod baresip;
 pub(crate) mod child;
+pub(crate) mod handset;
 pub(crate) mod linphone;
 pub(crate) mod media;
 pub(crate) mod rtc;

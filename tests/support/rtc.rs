@@ -34,13 +34,35 @@ impl Rtc {
         target: SocketAddr,
         hold: Duration,
     ) -> Self {
+        let port = ports().await;
+        Self::calls_from(dir, transport, port, target, hold).await
+    }
+
+    /// The same, from that port.
+    pub(crate) async fn calls_from(
+        dir: &Path,
+        transport: Transport,
+        port: u16,
+        target: SocketAddr,
+        hold: Duration,
+    ) -> Self {
         let more = [
             "-d".to_owned(),
             hold.as_millis().to_string(),
             target.to_string(),
         ];
-        let port = ports().await;
         Self::start(dir, "rtc_uac.xml", transport, port, &more).await
+    }
+
+    /// Calls `target` from that port, and waits for the other side to hang up.
+    pub(crate) async fn calls_and_stays(
+        dir: &Path,
+        transport: Transport,
+        port: u16,
+        target: SocketAddr,
+    ) -> Self {
+        let more = [target.to_string()];
+        Self::start(dir, "rtc_uac_stays.xml", transport, port, &more).await
     }
 
     /// Takes one call, on a port of its own.

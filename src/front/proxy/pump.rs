@@ -189,6 +189,12 @@ where
     async fn look(&mut self, splitter: &mut Splitter, mut input: &[u8], out: &mut Vec<u8>) {
         while let Some(item) = splitter.next(&mut input) {
             self.handler.item(item, out).await;
+            // What the item led to goes right behind it, before what was read with it.
+            while splitter.at_boundary()
+                && let Ok(injection) = self.injections.try_recv()
+            {
+                out.extend_from_slice(&injection.bytes);
+            }
         }
     }
 
