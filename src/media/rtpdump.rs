@@ -50,7 +50,7 @@ impl RtpDump {
     /// As [`record::create`].
     pub fn create(path: &Path, own: SocketAddrV4) -> io::Result<Self> {
         let mut file = BufWriter::new(record::create(path)?);
-        write!(file, "#!rtpplay1.0 {}/{}\n", own.ip(), own.port())?;
+        writeln!(file, "#!rtpplay1.0 {}/{}", own.ip(), own.port())?;
         // The beginning of the recording is not told: seconds, microseconds. Then the address.
         file.write_all(&[0; 8])?;
         file.write_all(&own.ip().octets())?;
