@@ -9,6 +9,7 @@
 //! * [`negotiation`] (pure) is the handshake, both roles.
 //! * [`dispatcher`] joins the two halves: it asks [`consent`], consults [`bridge`], and drives
 //! * [`adapter`], which uses [`endpoint`], [`media`] and [`launch`] to give the call away.
+//! * [`wine`] finds Windows games in Wine's prefixes.
 //!
 //! `docs/ARCHITECTURE.md` tells the same with pictures.
 
@@ -41,3 +42,4 @@ pub mod media;
 pub mod msnp;
 pub mod negotiation;
 pub mod shown;
+pub mod wine;

@@ -1,6 +1,10 @@
 //! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
+pub mod directplay;
+pub mod forward_tcp;
+mod one_program;
+pub mod quake3;
 pub mod sip;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
@@ -94,6 +98,9 @@ pub enum Report {
 /// Runs the adapter of that kind until the hand-over is over.
 pub async fn run(kind: AdapterKind, task: Task) {
     match kind {
+        AdapterKind::DirectPlay => directplay::run(task).await,
+        AdapterKind::ForwardTcp => forward_tcp::run(task).await,
+        AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }
 }

@@ -5,14 +5,16 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{AdapterKind, Template, TemplateError, Value, Values};
+use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
     launch::{Plan, PrivateDir, Ready, Stop},
     negotiation::Role,
+    wine::{Game, Wanted},
 };
 
 /// What part of a session a handoff takes.
@@ -56,6 +58,20 @@ pub struct Handoff {
     pub builtin: bool,
     /// Program and arguments. Empty when the program already runs or is built in.
     pub run: Vec<Template>,
+    /// Groups of further arguments, each added only when all its placeholders have a value.
+    pub optional: Vec<Vec<Template>>,
+    /// The folder it is started in; its private folder without one.
+    pub start_in: Option<Template>,
+    /// Where the other side's game may be (what they mean is the adapter's affair).
+    pub ports: Ports,
+    /// The protocol numbers of a game it can join; any without one.
+    pub protocols: Vec<u32>,
+    /// The Windows game that it starts; it cannot run where there is none.
+    pub wine: Option<Wanted>,
+    /// Where `ports` are forwarded to.
+    pub to: Option<Ipv4Addr>,
+    /// How long a forwarded port may be silent.
+    pub idle: Duration,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -99,6 +115,8 @@ pub(super) trait Machine {
     fn program(&self, name: &str) -> Option<PathBuf>;
     /// Whether a file, a folder or a socket is there.
     fn exists(&self, path: &Path) -> bool;
+    /// A Windows game in a prefix of Wine's.
+    fn game(&self, wanted: &Wanted) -> Option<Game>;
 }
 
 /// This one.
@@ -117,6 +135,10 @@ impl Machine for Here {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn game(&self, wanted: &Wanted) -> Option<Game> {
+        wanted.find()
     }
 }
 
@@ -138,6 +160,9 @@ pub enum Missing {
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
+    /// A Windows game is not in the prefix.
+    #[error("there is no {0}")]
+    Game(String),
     /// None of the alternatives is there: no display, no sound.
     #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
     All {
@@ -251,12 +276,24 @@ impl Handoff {
             dir.write(Path::new(name), contents.as_bytes())
                 .map_err(failed(name))?;
         }
-        let args = self
+        let mut args = self
             .run
             .iter()
             .skip(1)
             .map(|argument| argument.expand(&values).map(OsString::from))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        for group in &self.optional {
+            let more: Result<Vec<_>, _> = group.iter().map(|text| text.expand(&values)).collect();
+            match more {
+                Ok(more) => args.extend(more.into_iter().map(OsString::from)),
+                Err(TemplateError::NoValue(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let start_in = match &self.start_in {
+            Some(folder) => PathBuf::from(folder.expand(&values)?),
+            None => dir.path().to_owned(),
+        };
         let env = self
             .env
             .iter()
@@ -277,14 +314,15 @@ impl Handoff {
             program,
             args,
             env,
-            dir: Some(dir.path().to_owned()),
+            dir: Some(start_in),
             ready,
             ready_within: self.ready_within,
             stop: self.stop.clone(),
         }))
     }
 
-    /// Adds `{path.NAME}` for each entry of `paths`, and `{runtime}`.
+    /// Adds `{path.NAME}` for each entry of `paths`, `{runtime}`, and what is known of the Windows
+    /// game.
     fn paths(&self, machine: &impl Machine, mut values: Values) -> Result<Values, Missing> {
         if let Some(runtime) = machine.variable("XDG_RUNTIME_DIR") {
             values.set("runtime", Value::Path(runtime.into()));
@@ -292,6 +330,7 @@ impl Handoff {
         for (name, candidates) in &self.paths {
             let found = candidates
                 .iter()
+                .map(|path| at_home(machine, path))
                 .find(|path| machine.exists(path))
                 .ok_or_else(|| {
                     let all: Vec<String> = candidates
@@ -300,9 +339,27 @@ impl Handoff {
                         .collect();
                     Missing::File(all.join(" or "))
                 })?;
-            values.set(&format!("path.{name}"), Value::Path(found.clone()));
+            values.set(&format!("path.{name}"), Value::Path(found));
+        }
+        if let Some(wanted) = &self.wine {
+            let game = machine.game(wanted);
+            let game = game.ok_or_else(|| Missing::Game(wanted.describe()))?;
+            values.set("game.exe", Value::Path(game.program));
+            values.set("game.dir", Value::Path(game.folder));
+            values.set("wine.prefix", Value::Path(game.prefix));
+            if let Some(guid) = game.guid.and_then(|guid| guid.bytes()) {
+                values.set("game.guid", Value::Guid(guid));
+            }
         }
         Ok(values)
+    }
+}
+
+/// A path that begins with `~/`.
+fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), machine.variable("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
     }
 }
 
@@ -314,7 +371,7 @@ fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, net::Ipv4Addr};
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
@@ -342,6 +399,16 @@ mod tests {
 
         fn exists(&self, path: &Path) -> bool {
             self.0.contains(path.to_str().unwrap())
+        }
+
+        fn game(&self, wanted: &Wanted) -> Option<Game> {
+            let program = PathBuf::from(wanted.programs.first()?.replace('\\', "/"));
+            self.exists(&program).then(|| Game {
+                prefix: "/prefix".into(),
+                folder: program.parent().unwrap().to_owned(),
+                program,
+                guid: wanted.guids.first().copied(),
+            })
         }
     }
 
@@ -452,6 +519,28 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_arguments_is_added_when_all_it_needs_is_known() {
+        let handoff = handoff(
+            "run = [\"true\", \"a\"]\nstart-in = \"/usr\"\n\
+             optional = [[\"+set\", \"fs_game\", \"{game.mod}\"], [\"-p\", \"{peer.port}\"]]\n",
+        );
+        let arguments = |values: &Values| {
+            let plan = handoff.plan(values, &PrivateDir::new().unwrap()).unwrap();
+            let plan = plan.unwrap();
+            assert_eq!(plan.dir, Some(PathBuf::from("/usr")));
+            plan.args
+        };
+        let values = Values::default().with("peer.port", Value::Port(7));
+        assert_eq!(arguments(&Values::default()), ["a"]);
+        assert_eq!(arguments(&values), ["a", "-p", "7"]);
+        let values = values.with("game.mod", Value::plain_name("mod", "japlus").unwrap());
+        assert_eq!(
+            arguments(&values),
+            ["a", "+set", "fs_game", "japlus", "-p", "7"]
+        );
+    }
+
+    #[test]
     fn every_argument_vector_we_ship() {
         let mut vectors = String::new();
         for bridge in Registry::load(&[]).unwrap().iter() {
@@ -463,6 +552,9 @@ mod tests {
                     handoff.name,
                     run.join("\n  ")
                 ));
+                for text in handoff.optional.iter().flatten() {
+                    vectors.push_str(&format!("  [{text}]\n"));
+                }
             }
         }
         insta::assert_snapshot!(vectors);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     ops::Range,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -12,7 +13,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, ReadyRule, Template, Unclaimed,
+    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, ReadyRule, Template,
+    Unclaimed,
     source::{Read, Source},
 };
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     negotiation::{
         AddressForm, Application, ContextData, ContextRule, Dialect, Listens, Port, Role, Transport,
     },
+    wine::{Pattern, Wanted},
 };
 
 /// Interpreters that would make one argument into many.
@@ -29,6 +32,8 @@ const SHELLS: &[&str] = &[
 ];
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long a forwarded port may be silent when its file does not say.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// As much of a file as says whether there is more to read.
 #[derive(Debug, Deserialize)]
@@ -173,6 +178,15 @@ struct RawHandoff {
     builtin: bool,
     #[serde(default)]
     run: Vec<Spanned<String>>,
+    #[serde(default)]
+    optional: Vec<Vec<Spanned<String>>>,
+    start_in: Option<Spanned<String>>,
+    ports: Option<Spanned<String>>,
+    #[serde(default)]
+    protocols: Vec<u32>,
+    wine: Option<RawWine>,
+    to: Option<Spanned<Ipv4Addr>>,
+    idle: Option<u16>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -188,6 +202,15 @@ struct RawHandoff {
     ready_within: Option<u16>,
     #[serde(default)]
     stop: RawStop,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawWine {
+    prefix: Option<PathBuf>,
+    registered: Option<String>,
+    #[serde(default)]
+    programs: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -249,15 +272,16 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
     }
     let place = source.read::<File>()?;
     let raw = &place.value;
+    let application = application(&place)?;
     let handoffs = raw
         .handoff
         .iter()
         .filter(|raw| raw.get_ref().enabled)
-        .map(|raw| handoff(&place, raw))
+        .map(|raw| handoff(&place, raw, &application.guids))
         .collect::<Result<_, _>>()?;
     check_distinct(&place)?;
     Ok(Reading::Bridge(Box::new(Bridge {
-        application: Arc::new(application(&place)?),
+        application: Arc::new(application),
         handoffs,
         unclaimed: raw.unclaimed,
         install: raw.install.clone(),
@@ -396,7 +420,11 @@ fn check_distinct(place: &Read<'_, File>) -> Result<(), BridgeError> {
     Ok(())
 }
 
-fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff, BridgeError> {
+fn handoff(
+    place: &Read<'_, File>,
+    raw: &Spanned<RawHandoff>,
+    guids: &[Guid],
+) -> Result<Handoff, BridgeError> {
     let raw = raw.get_ref();
     let start = raw.name.span();
     check_names(place, raw)?;
@@ -415,8 +443,21 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
     };
     let run = all(&raw.run, template)?;
     check_program(place, raw, &run)?;
+    let forwards = raw.adapter == AdapterKind::ForwardTcp;
+    if forwards && (raw.to.is_none() || raw.ports.is_none()) {
+        let message = "\"forward-tcp\" needs `ports`, and `to`: the address they lead to";
+        return Err(place.error(start, message));
+    }
+    let to = raw.to.as_ref().map(|to| *to.get_ref());
+    if let Some(to) = &raw.to
+        && (to.get_ref().is_unspecified()
+            || to.get_ref().is_multicast()
+            || to.get_ref().is_broadcast())
+    {
+        return Err(place.error(to.span(), "that is no address of one machine"));
+    }
     let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
-    if ways == [false, false] {
+    if ways == [false, false] && !forwards {
         return Err(place.error(
             start,
             "this handoff does nothing: give it `run`, `agent` or `builtin = true`",
@@ -450,6 +491,29 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
         medium: raw.medium,
         builtin: raw.builtin,
         run,
+        optional: raw
+            .optional
+            .iter()
+            .map(|group| all(group, template))
+            .collect::<Result<_, _>>()?,
+        start_in: raw.start_in.as_ref().map(template).transpose()?,
+        ports: raw
+            .ports
+            .as_ref()
+            .map(|text| ports(place, text))
+            .transpose()?
+            .unwrap_or_default(),
+        protocols: raw.protocols.clone(),
+        to,
+        idle: raw
+            .idle
+            .map_or(IDLE, |seconds| Duration::from_secs(seconds.into())),
+        wine: raw.wine.as_ref().map(|raw| Wanted {
+            prefix: raw.prefix.clone(),
+            guids: guids.to_vec(),
+            name: raw.registered.as_deref().map(Pattern::new),
+            programs: raw.programs.clone(),
+        }),
         agent: raw.agent.as_ref().map(template).transpose()?,
         env: templates(&raw.env, template)?,
         dirs: raw.dirs.iter().map(|dir| dir.get_ref().clone()).collect(),
@@ -477,6 +541,11 @@ fn handoff(place: &Read<'_, File>, raw: &Spanned<RawHandoff>) -> Result<Handoff,
             .map_or(READY_WITHIN, |s| Duration::from_secs(s.into())),
         stop,
     })
+}
+
+fn ports(place: &Read<'_, File>, text: &Spanned<String>) -> Result<Ports, BridgeError> {
+    let parsed = text.get_ref().parse();
+    parsed.map_err(|error: super::NoPorts| place.error(text.span(), error))
 }
 
 fn all(
@@ -673,6 +742,15 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("bad dialect", GAME.replacen("legacy", "modern", 1)),
             ("port 0", GAME.replacen("47624", "0", 1)),
             ("port too big", GAME.replacen("47624", "70000", 1)),
+            ("bad ports", format!("{GAME}ports = \"7-3\"\n")),
+            (
+                "forwards nowhere",
+                GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),
+            ),
+            (
+                "forwards to many",
+                format!("{GAME}to = \"255.255.255.255\"\n"),
+            ),
             ("bad adapter", GAME.replacen("\"sip\"", "\"magic\"", 1)),
             (
                 "bad placeholder",

@@ -8,14 +8,17 @@
 mod handoff;
 mod manifest;
 mod placeholder;
+mod ports;
 mod registry;
 pub(crate) mod source;
+mod wine_games;
 
 use std::sync::Arc;
 
 pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
+pub use ports::{NoPorts, Ports};
 pub use registry::{Registry, folders, read_file};
 pub use source::{BridgeError, Place};
 
@@ -27,6 +30,13 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A game that speaks DirectPlay 4, in Wine: waits until the host's session is there.
+    #[serde(rename = "directplay")]
+    DirectPlay,
+    /// A TCP relay to another machine of ours.
+    ForwardTcp,
+    /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
+    Quake3,
 }
 
 /// What becomes of an invitation that nothing here can take.

@@ -12,13 +12,22 @@ pub(super) const KNOWN: &[&str] = &[
     "agent.port",
     "agent.rtp",
     "dir",
+    "game.dir",
+    "game.exe",
+    "game.guid",
+    "game.mod",
     "own.ip",
     "peer",
     "peer.ip",
     "peer.port",
     "runtime",
     "sdp",
+    "session.guid",
+    "wine.prefix",
 ];
+
+/// Those that are text of a peer's choosing.
+const FOREIGN: &[&str] = &["game.mod", "peer"];
 
 /// The longest text of a peer's choosing that is handed on, in bytes.
 const MAX_WORD: usize = 128;
@@ -32,7 +41,9 @@ pub enum Value {
     Port(u16),
     /// A path of our own making.
     Path(PathBuf),
-    /// Text from outside; made by [`Value::word`] only.
+    /// A GUID, as the bytes that Windows keeps.
+    Guid([u8; 16]),
+    /// Text from outside; made by [`Value::word`] and [`Value::plain_name`] only.
     Word(Word),
 }
 
@@ -108,11 +119,23 @@ impl Value {
         Ok(Self::Word(Word(text.to_owned())))
     }
 
+    /// As [`Value::word`], for what will name a file or a folder: letters, digits, `_` and `-`.
+    ///
+    /// # Errors
+    /// [`TemplateError::Unsafe`], naming `what` it was.
+    pub fn plain_name(what: &str, text: &str) -> Result<Self, TemplateError> {
+        if text.contains(['.', '@', '+']) {
+            return Err(TemplateError::Unsafe(what.to_owned()));
+        }
+        Self::word(what, text)
+    }
+
     fn print(&self) -> String {
         match self {
             Self::Ip(ip) => ip.to_string(),
             Self::Port(port) => port.to_string(),
             Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Guid(bytes) => guid(*bytes),
             Self::Word(word) => word.0.clone(),
         }
     }
@@ -179,13 +202,16 @@ impl Template {
         Ok(template)
     }
 
-    /// `{peer}` is the only text of a peer's choosing.
+    /// Text of a peer's choosing stands alone.
     fn check_alone(&self) -> Result<(), TemplateError> {
-        let foreign = |piece: &Piece| matches!(piece, Piece::Placeholder(name) if name == "peer");
-        if self.pieces.len() > 1 && self.pieces.iter().any(foreign) {
-            return Err(TemplateError::NotAlone("peer".into()));
+        let foreign = |piece: &Piece| match piece {
+            Piece::Placeholder(name) if FOREIGN.contains(&name.as_str()) => Some(name.clone()),
+            _ => None,
+        };
+        match self.pieces.iter().find_map(foreign) {
+            Some(name) if self.pieces.len() > 1 => Err(TemplateError::NotAlone(name)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The text with every placeholder replaced.
@@ -229,6 +255,16 @@ impl std::fmt::Display for Template {
     }
 }
 
+/// `{8DAE4336-2B71-11D4-9A6C-006067325E47}`
+fn guid(bytes: [u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, i, j, rest @ ..] = bytes;
+    let first = u32::from_le_bytes([a, b, c, d]);
+    let second = u16::from_le_bytes([e, f]);
+    let third = u16::from_le_bytes([g, h]);
+    let rest: String = rest.iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("{{{first:08X}-{second:04X}-{third:04X}-{i:02X}{j:02X}-{rest}}}")
+}
+
 fn unknown(name: &str, own: &[String]) -> TemplateError {
     let known: Vec<String> = KNOWN
         .iter()
@@ -253,6 +289,7 @@ mod tests {
         let values = Values::default()
             .with("peer.ip", Value::Ip(Ipv4Addr::new(192, 0, 2, 10)))
             .with("peer.port", Value::Port(5060))
+            .with("session.guid", Value::Guid(*b"0123456789abcdef"))
             .with("dir", Value::Path("/run/x y".into()))
             .with("file.rc", Value::Path("/run/rc".into()));
         Template::read(text, &["file.rc".into()])?.expand(&values)
@@ -269,6 +306,7 @@ mod tests {
                 "sip:x@192.0.2.10:5060;transport=tcp",
             ),
             ("{dir}/a", "/run/x y/a"),
+            ("{session.guid}", "{33323130-3534-3736-3839-616263646566}"),
             ("{file.rc}", "/run/rc"),
             ("{{peer.ip}}", "{peer.ip}"),
             ("a}}b{{c", "a}b{c"),
@@ -327,6 +365,14 @@ mod tests {
             &long,
         ] {
             assert!(Value::word("handle", text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_from_outside_leads_nowhere_else() {
+        assert!(Value::plain_name("mod", "japlus_2-x").is_ok());
+        for text in ["", ".", "..", "a.b", "-x", "a/b", "a b", "+quit", "a@b"] {
+            assert!(Value::plain_name("mod", text).is_err(), "{text:?}");
         }
     }
 

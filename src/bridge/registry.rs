@@ -14,8 +14,12 @@ use super::{
     Bridge, BridgeError, Origin,
     manifest::{self, Reading},
     source::Source,
+    wine_games,
 };
-use crate::invitation::Guid;
+use crate::{
+    invitation::Guid,
+    wine::{self, Prefix},
+};
 
 /// The longest bridge file, in bytes. The longest of ours has a twentieth of it.
 const MAX_FILE: u64 = 128 * 1024;
@@ -141,6 +145,36 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// All bridges of this machine: the usual [`folders`], and the games of the usual Wine prefixes.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub fn here() -> Result<Self, BridgeError> {
+        let mut registry = Self::load(&folders())?;
+        for prefix in wine::prefixes() {
+            registry.add_wine_games(&prefix);
+        }
+        Ok(registry)
+    }
+
+    /// Adds the games that registered themselves with DirectPlay in that prefix, except those that a
+    /// bridge names already.
+    pub fn add_wine_games(&mut self, prefix: &Prefix) {
+        for game in prefix.registered() {
+            if self.by_guid(&game.guid).is_some() {
+                continue;
+            }
+            match wine_games::bridge(prefix, &game) {
+                Ok(Reading::Bridge(bridge)) => {
+                    let id = bridge.application.id.clone();
+                    self.bridges.entry(id).or_insert_with(|| bridge.into());
+                }
+                Ok(Reading::Hidden(_)) => {}
+                Err(error) => tracing::warn!(game = game.name, %error, "no bridge made"),
+            }
+        }
     }
 
     /// The bridge with that id.
@@ -539,6 +573,24 @@ announce = "My Game"
         fs::create_dir(dir.path().join("x.toml")).unwrap();
         let error = Registry::load(&[dir.path().to_owned()]).unwrap_err();
         assert!(error.to_string().ends_with("is no file"), "{error}");
+    }
+
+    #[test]
+    fn a_game_in_wine_needs_no_bridge_unless_one_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = "Software\\\\Microsoft\\\\DirectPlay\\\\Applications";
+        let values = "\"File\"=\"x.exe\"\n\"Path\"=\"C:\\\\x\"\n\"Guid\"";
+        let text = format!(
+            "WINE REGISTRY Version 2\n[{key}\\\\Other] 1\n{values}=\"{{00000000-1111-2222-3333-444444444444}}\"\n\
+             [{key}\\\\Baldur] 1\n{values}=\"{{8DAE4336-2B71-11D4-9A6C-006067325E47}}\"\n"
+        );
+        fs::write(dir.path().join("system.reg"), text).unwrap();
+        let mut registry = Registry::load(&[]).unwrap();
+        let before = registry.iter().count();
+        registry.add_wine_games(&Prefix::new(dir.path().to_owned()));
+        assert_eq!(registry.iter().count(), before + 1);
+        let guid = Guid::read(b"{00000000-1111-2222-3333-444444444444}").unwrap();
+        assert_eq!(registry.by_guid(&guid).unwrap().application.name, "Other");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::{
-    bridge::{Bridge, Handoff, Medium, Reading, Registry, Unclaimed, folders, read_file},
+    bridge::{Bridge, Handoff, Medium, Reading, Registry, Unclaimed, read_file},
     negotiation::Role,
 };
 
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(Verb::Check { file }) = &arguments.verb {
         return check(file);
     }
-    let registry = Registry::load(&folders()).map_err(Failure::configuration)?;
+    let registry = Registry::here().map_err(Failure::configuration)?;
     let fits = |handoff: &Handoff| handoff.fits().map_err(|missing| missing.to_string());
     if arguments.json {
         super::print(&as_json(&registry, fits));

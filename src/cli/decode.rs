@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, io::Read, path::PathBuf};
 use serde::Serialize;
 
 use super::Failure;
-use crate::bridge::{Registry, folders};
+use crate::bridge::Registry;
 use crate::invitation::{
     CancelCode, Command, Connectivity, Dialect, Fields, Guid, MAX_CONTEXT_DATA, MAX_PAYLOAD,
     Medium, Message, ReadError, is_invitation,
@@ -75,7 +75,7 @@ pub(super) fn verb(arguments: &Arguments) -> Result<(), Failure> {
             .read_to_end(&mut input)
             .map_err(|error| Failure::new(format!("standard input: {error}")))?,
     };
-    let registry = Registry::load(&folders()).map_err(Failure::configuration)?;
+    let registry = Registry::here().map_err(Failure::configuration)?;
     let name = |guid: &Guid| Some(registry.by_guid(guid)?.application.id.clone());
     let text = run_with(&input, arguments.json, name).map_err(Failure::new)?;
     super::print(&text);

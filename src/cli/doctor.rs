@@ -4,7 +4,7 @@ use std::{fmt::Write, net::Ipv4Addr, path::Path};
 
 use super::Failure;
 use crate::{
-    bridge::{Handoff, Medium, Registry, Unclaimed, folders},
+    bridge::{Handoff, Medium, Registry, Unclaimed},
     config::Config,
     endpoint::own,
     negotiation::Role,
@@ -31,7 +31,7 @@ pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
         ),
         Err(error) => writeln!(text, "configuration: WRONG: {error}"),
     };
-    let registry = Registry::load(&folders());
+    let registry = Registry::here();
     if let Err(error) = &registry {
         let _ = writeln!(text, "bridges: WRONG: {error}");
     }

@@ -8,7 +8,11 @@ mod demo;
 mod doctor;
 mod proxy;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -102,8 +106,11 @@ pub fn main() -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return fail(&Failure::usage(format!("--log: {error}"))),
     };
+    // Scripts read the log too: no colours in a file or a pipe.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colours)
         .with_writer(std::io::stderr)
         .init();
     match arguments.verb.run(arguments.config.as_deref()) {

@@ -32,6 +32,7 @@ pub(super) struct Account {
     carrier: Arc<dyn Carrier>,
     engine: Engine,
     live: BTreeMap<InvitationId, Live>,
+    signed_out: bool,
 }
 
 /// What is known here of one live invitation.
@@ -60,6 +61,7 @@ impl Account {
             carrier,
             engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT)),
             live: BTreeMap::new(),
+            signed_out: false,
         }
     }
 
@@ -190,6 +192,21 @@ impl Account {
         for id in ids {
             self.hang_up(shared, id);
         }
+    }
+
+    /// The client is gone: everything ends.
+    pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
+        self.end_all(shared);
+        self.signed_out = true;
+    }
+
+    pub(super) fn is_signed_out(&self) -> bool {
+        self.signed_out
+    }
+
+    /// Nothing more will be told of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.signed_out && self.live.is_empty()
     }
 
     /// What an adapter says.

@@ -80,6 +80,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
             if let Some(account) = accounts.table.get_mut(&account) {
                 account.adapter_gone(&shared, invitation);
             }
+            accounts.forget_if_over(account);
         },
         &shared.runtime,
     );

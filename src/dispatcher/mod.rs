@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bridge::{BridgeError, Registry, Unclaimed, folders},
+    bridge::{BridgeError, Registry, Unclaimed},
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
@@ -68,7 +68,7 @@ impl Settings {
     /// The first bridge file that is wrong.
     pub fn from_config(config: &Config, announce: Ipv4Addr) -> Result<Self, BridgeError> {
         Ok(Self {
-            registry: Arc::new(Registry::load(&folders())?),
+            registry: Arc::new(Registry::here()?),
             rules: config.rules(),
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
@@ -164,7 +164,7 @@ impl Dispatcher {
             .by_id(application)
             .ok_or_else(|| InviteError::NoApplication(application.to_owned()))?;
         let mut accounts = self.shared.lock();
-        let account = accounts.table.get_mut(&id).ok_or(InviteError::NoAccount)?;
+        let account = accounts.here(id).ok_or(InviteError::NoAccount)?;
         account.invite(&self.shared, peer, bridge)
     }
 
@@ -202,10 +202,26 @@ impl Dispatcher {
     ) -> T {
         let mut accounts = self.shared.lock();
         accounts
-            .table
-            .get_mut(&id)
+            .here(id)
             .map(|account| act(account, &self.shared))
             .unwrap_or_default()
+    }
+}
+
+impl Accounts {
+    /// That account, while it is signed in.
+    fn here(&mut self, id: AccountId) -> Option<&mut Account> {
+        self.table
+            .get_mut(&id)
+            .filter(|account| !account.is_signed_out())
+    }
+
+    /// An account that has signed out stays until its programs have ended, so that their ends are
+    /// told.
+    fn forget_if_over(&mut self, id: AccountId) {
+        if self.table.get(&id).is_some_and(Account::is_over) {
+            self.table.remove(&id);
+        }
     }
 }
 
@@ -234,15 +250,16 @@ impl Invitations for Dispatcher {
 
     fn detach(&self, id: AccountId) {
         let mut accounts = self.shared.lock();
-        if let Some(mut account) = accounts.table.remove(&id) {
-            account.end_all(&self.shared);
+        if let Some(account) = accounts.here(id) {
+            account.sign_out(&self.shared);
             tracing::info!(account = account.handle(), "signed out");
         }
+        accounts.forget_if_over(id);
     }
 
     fn received(&self, id: AccountId, peer: &str, payload: &[u8]) -> Verdict {
         let mut accounts = self.shared.lock();
-        match accounts.table.get_mut(&id) {
+        match accounts.here(id) {
             Some(account) => account.received(&self.shared, peer, payload),
             None => Verdict::Pass,
         }
@@ -253,7 +270,7 @@ impl Invitations for Dispatcher {
             return Verdict::Pass;
         };
         let mut accounts = self.shared.lock();
-        match accounts.table.get_mut(&id) {
+        match accounts.here(id) {
             Some(account) => {
                 account.typed(&self.shared, peer, &command);
                 Verdict::Taken

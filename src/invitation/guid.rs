@@ -56,6 +56,36 @@ impl Guid {
         self.normal().eq(normal(text))
     }
 
+    /// The sixteen bytes that Windows keeps: the first three groups are little-endian numbers.
+    /// `None` when it is not of the usual shape; a group may have lost leading zeros.
+    #[must_use]
+    pub fn bytes(&self) -> Option<[u8; 16]> {
+        let text = self.0.as_str().trim_ascii();
+        let text = text.strip_prefix('{').unwrap_or(text);
+        let text = text.strip_suffix('}').unwrap_or(text);
+        let mut groups = text.split('-').map(|group| {
+            let digits = !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_hexdigit());
+            digits.then(|| u64::from_str_radix(group, 16).ok())?
+        });
+        let mut next = || groups.next().flatten();
+        let first = u32::try_from(next()?).ok()?.to_le_bytes();
+        let second = u16::try_from(next()?).ok()?.to_le_bytes();
+        let third = u16::try_from(next()?).ok()?.to_le_bytes();
+        let fourth = u16::try_from(next()?).ok()?.to_be_bytes();
+        let [0, 0, fifth @ ..] = next()?.to_be_bytes() else {
+            return None;
+        };
+        if groups.next().is_some() {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        let parts = first.iter().chain(&second).chain(&third);
+        for (place, byte) in bytes.iter_mut().zip(parts.chain(&fourth).chain(&fifth)) {
+            *place = *byte;
+        }
+        Some(bytes)
+    }
+
     /// The bytes that are compared.
     fn normal(&self) -> impl Iterator<Item = u8> + '_ {
         normal(self.0.as_str())
@@ -134,6 +164,34 @@ mod tests {
 
     fn guid(text: &str) -> Guid {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn its_bytes_are_those_that_windows_keeps() {
+        let bytes = |text: &str| text.parse::<Guid>().unwrap().bytes();
+        let baldur = "{8DAE4336-2B71-11D4-9A6C-006067325E47}";
+        assert_eq!(
+            bytes(baldur),
+            Some([
+                0x36, 0x43, 0xae, 0x8d, 0x71, 0x2b, 0xd4, 0x11, 0x9a, 0x6c, 0x00, 0x60, 0x67, 0x32,
+                0x5e, 0x47
+            ])
+        );
+        assert_eq!(
+            bytes("{41FD0FA-2942-4DC4-B4C5-73D2C55F4C94}"),
+            bytes("041fd0fa-2942-4dc4-b4c5-73d2c55f4c94")
+        );
+        for text in [
+            "x",
+            "8DAE4336-2B71-11D4-9A6C",
+            "18DAE4336-2B71-11D4-9A6C-006067325E47",
+            "8DAE4336-2B71-11D4-9A6C-1006067325E47",
+            "8DAE4336-2B71-11D4-9A6C-006067325E47-1",
+            "8DAE4336-+B71-11D4-9A6C-006067325E47",
+            "8DAE4336--11D4-9A6C-006067325E47",
+        ] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
     }
 
     #[test]

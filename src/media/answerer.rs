@@ -22,6 +22,8 @@ pub const PACKET: Duration = Duration::from_millis(20);
 pub const REPORT_EVERY: Duration = Duration::from_secs(4);
 /// Longest gap filled with silence, in samples: a second. A longer jump is a new beginning.
 const MAX_GAP: u32 = 8000;
+/// How much earlier than its time a packet may come, in samples: 200 ms of jitter.
+const SLACK: u128 = 1600;
 /// How long one voice may be silent before another is listened to.
 const VOICE_GONE: Duration = Duration::from_secs(50);
 
@@ -174,7 +176,12 @@ impl Answerer {
                     // Late or repeated: its place is filled already.
                     return Vec::new();
                 }
-                if ahead <= MAX_GAP {
+                // No more silence than time has passed, or timestamps that leap would fill the disk.
+                let passed = now
+                    .saturating_sub(voice.heard_at)
+                    .as_millis()
+                    .saturating_mul(8);
+                if ahead <= MAX_GAP && u128::from(ahead) <= passed.saturating_add(SLACK) {
                     gap = ahead as usize;
                 }
                 voice.received.wrapping_add(1)

@@ -2,6 +2,8 @@
 //! nobody here wrote on the other: linphonec, baresip, sipp (TOOLS.md 4).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ffmpeg;
+mod intruder;
 mod rtc;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,8 @@ pub(crate) struct Rtc {
     pub(crate) sip: UdpSocket,
     pub(crate) rtp: UdpSocket,
     pub(crate) rtcp: UdpSocket,
+    /// Where sound is wanted, if not at `rtp`: a program's port.
+    pub(crate) wants: Option<u16>,
     pub(crate) video: bool,
     pub(crate) video_at: Option<SocketAddrV4>,
     pub(crate) front: SocketAddrV4,
@@ -24,6 +26,7 @@ impl Rtc {
             sip,
             rtp,
             rtcp,
+            wants: None,
             video: false,
             video_at: None,
             front: SocketAddrV4::new(HERE, 0),
@@ -53,7 +56,8 @@ impl Rtc {
     }
 
     pub(crate) fn offer(&self) -> String {
-        let port = self.rtp.local_addr().unwrap().port();
+        let own = self.rtp.local_addr().unwrap().port();
+        let port = self.wants.unwrap_or(own);
         let video = if self.video {
             "m=video 9 RTP/AVP 34 31\r\n"
         } else {
@@ -119,11 +123,16 @@ impl Rtc {
 
     /// Sends a 440 Hz tone for some packets and gives what came back: mu-law samples.
     pub(crate) async fn talk(&self, to: SocketAddrV4, packets: u16) -> Vec<u8> {
+        self.talk_from(to, 0, packets).await
+    }
+
+    /// As [`Self::talk`], after so many packets before.
+    pub(crate) async fn talk_from(&self, to: SocketAddrV4, first: u16, packets: u16) -> Vec<u8> {
         let mut heard = Vec::new();
         let mut buffer = vec![0; 2048];
         let mut pace = tokio::time::interval(Duration::from_millis(20));
         pace.tick().await;
-        for i in 0..packets {
+        for i in first..first + packets {
             let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78];
             packet[2..4].copy_from_slice(&i.to_be_bytes());
             packet[4..8].copy_from_slice(&(u32::from(i) * 160).to_be_bytes());

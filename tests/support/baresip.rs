@@ -97,8 +97,13 @@ impl Baresip {
         )
         .unwrap();
         fs::write(dir.join("config"), config).unwrap();
+        let answers = if account.contains(";answermode=") {
+            ""
+        } else {
+            ";answermode=auto"
+        };
         let account = format!(
-            "<sip:{user}@127.0.0.1:{port}>;regint=0;answermode=auto;\
+            "<sip:{user}@127.0.0.1:{port}>;regint=0{answers};\
              audio_codecs=PCMU/8000/1,PCMA/8000/1{account}\n"
         );
         fs::write(dir.join("accounts"), account).unwrap();
@@ -114,6 +119,11 @@ impl Baresip {
             user: user.into(),
             port,
         }
+    }
+
+    /// Starts one that rings until it is told what to do.
+    pub(crate) async fn rings(dir: &Path, user: &str, tone: f64) -> Self {
+        Self::start_with(dir, user, tone, "", ";answermode=manual").await
     }
 
     /// Where it takes calls.

@@ -3,7 +3,7 @@
 
 use std::{ffi::OsStr, fs, path::PathBuf, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     io::AsyncWriteExt,
     process::{ChildStdin, Command},
@@ -21,19 +21,23 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `name` in `dir`, with its home there as well.
+    /// Starts `name`, a program by its name or path, in `dir`, with its home there as well.
     #[allow(clippy::disallowed_methods, reason = "the tests' owner of processes")]
     pub(crate) fn start(
         name: &str,
         args: impl IntoIterator<Item = impl AsRef<OsStr>>,
         dir: &std::path::Path,
     ) -> Self {
-        let output = dir.join(format!("{name}.out"));
+        let short = std::path::Path::new(name).file_name().unwrap();
+        let output = dir.join(format!("{}.out", short.display()));
         let file = fs::File::create(&output).unwrap();
         let mut child = Command::new(name)
             .args(args)
             .current_dir(dir)
             .env("HOME", dir)
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_DATA_HOME")
+            .env("XDG_RUNTIME_DIR", dir)
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -89,6 +93,12 @@ impl Child {
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal, and nothing to its children.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        assert!(self.runs(), "{} has ended", self.name);
+        kill_process(self.group, signal).unwrap();
     }
 
     /// Ends it with SIGTERM and waits, SIGKILL after 5 s.

@@ -124,6 +124,12 @@ impl Media {
         }));
     }
 
+    /// Sends one packet of RTCP as it is to the port above `to`.
+    pub(crate) async fn reports_raw(&self, packet: &[u8], to: SocketAddr) {
+        let to = SocketAddr::new(to.ip(), to.port() + 1);
+        self.rtcp.send_to(packet, to).await.unwrap();
+    }
+
     /// What it heard so far.
     pub(crate) fn heard(&self) -> Heard {
         Heard {

@@ -64,12 +64,12 @@ impl Agent {
         }
     }
 
-    /// Writes the bridge that hands calls to it into `bridges`; it plays [`OURS`], and what it hears
-    /// goes to the folder `heard`.
-    pub(crate) fn write_bridge(&self, bridges: &Path, says: &Path, heard: &Path) {
+    /// Writes the bridge that hands calls to it into `bridges`; it plays the tone that is
+    /// written to `says`, and what it hears goes to the folder `heard`.
+    pub(crate) fn write_bridge(&self, bridges: &Path, says: &Path, tone: f64, heard: &Path) {
         std::fs::create_dir_all(bridges).unwrap();
         std::fs::create_dir_all(heard).unwrap();
-        sound::write_tone(says, OURS, 60.0);
+        sound::write_tone(says, tone, 60.0);
         let (says, heard) = (says.display(), heard.display());
         let hand_over = match self {
             Self::Baresip => baresip(&says, &heard),

@@ -65,6 +65,34 @@ async fn the_peer_is_called(agent: Agent, transport: Transport) {
     )
     .await;
     stage.is_cleared(pid, ours).await;
+    the_peer_is_told(&stage).await;
+    they_heard_each_other(&stage, &rtc);
+    stage.is_private();
+    stage.close().await;
+}
+
+/// A rule says yes: nobody is asked, and nothing needs typing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_accepts_without_a_question() {
+    if !have(&["sipp"]) {
+        return;
+    }
+    let stage = Stage::with_consent(Agent::BuiltIn, patient()).await;
+    let port = ports().await;
+    stage.peer.invites().await;
+    let ours = stage.peer.gets("ACCEPT").await.address();
+    stage.peer.completes(port).await;
+    let mut rtc = Rtc::calls_from(stage.dir.path(), Transport::Udp, port, ours, CALL).await;
+    rtc.play(THEIRS).await;
+    stage.is_on().await;
+    rtc.finish().await;
+    stage.shown("is over: the peer hung up").await;
+    stage.is_cleared(None, ours).await;
+    let lines = stage.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("/accept")),
+        "{lines:?}"
+    );
     they_heard_each_other(&stage, &rtc);
     stage.is_private();
     stage.close().await;

@@ -5,7 +5,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{self, Agent},
+    agent::{self, Agent, OURS},
     peer::{Happened, Peer},
     support::{LIMIT, sound::Heard, within},
 };
@@ -84,26 +84,9 @@ impl Stage {
     }
 
     /// The same, with changes to what the dispatcher is told.
-    pub(crate) async fn with(
-        agent: Agent,
-        mut call: Call,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
+    pub(crate) async fn with(agent: Agent, call: Call, change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        let (bridges, says, heard) = (at("bridges"), at("says.wav"), at("heard"));
-        agent.write_bridge(&bridges, &says, &heard);
-        call.play = Some(says);
-        let mut settings = Settings {
-            registry: Arc::new(Registry::load(&[bridges]).unwrap()),
-            rules: Rules::default(),
-            policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
-            announce: Ipv4Addr::LOCALHOST,
-            recordings: heard,
-            call,
-            unclaimed: None,
-            negotiation: negotiation::Settings::default(),
-        };
+        let mut settings = settings(&agent, OURS, call, dir.path());
         change(&mut settings);
         let hub = Dispatcher::start(settings);
         let server = Server::start(ServerSettings {
@@ -163,7 +146,12 @@ impl Stage {
 
     /// The user types a line to the contact.
     pub(crate) async fn types(&self, text: &str) {
-        self.user.send_text(PEER, text).await.unwrap();
+        self.types_to(PEER, text).await;
+    }
+
+    /// The user types a line to that contact.
+    pub(crate) async fn types_to(&self, contact: &str, text: &str) {
+        self.user.send_text(contact, text).await.unwrap();
     }
 
     /// Waits for a line with `part` in the user's window with the contact.
@@ -188,8 +176,13 @@ impl Stage {
 
     /// We invite the contact.
     pub(crate) fn invite(&self) {
+        self.invite_to(PEER);
+    }
+
+    /// We invite that contact.
+    pub(crate) fn invite_to(&self, contact: &str) {
         let account = *self.door.account.get().unwrap();
-        self.hub.invite(account, PEER, "voice").unwrap();
+        self.hub.invite(account, contact, "voice").unwrap();
     }
 
     /// The peer invites, the user accepts as the stage says, and the peer completes the invitation:
@@ -218,7 +211,16 @@ impl Stage {
 
     /// Waits until the dispatcher tells something that fits.
     pub(crate) async fn tells<T>(&self, what: &str, fits: impl Fn(&What) -> Option<T>) -> T {
-        tokio::time::timeout(LIMIT, async {
+        self.tells_within(LIMIT, what, fits).await
+    }
+
+    async fn tells_within<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        fits: impl Fn(&What) -> Option<T>,
+    ) -> T {
+        tokio::time::timeout(limit, async {
             loop {
                 if let Some(found) = self.told().iter().find_map(&fits) {
                     return found;
@@ -255,7 +257,12 @@ impl Stage {
 
     /// Waits for the end of the invitation. Gives the reason in words.
     pub(crate) async fn ends(&self) -> String {
-        self.tells("the end", |what| match what {
+        self.ends_within(LIMIT).await
+    }
+
+    /// The same, for an end that takes long by nature.
+    pub(crate) async fn ends_within(&self, limit: Duration) -> String {
+        self.tells_within(limit, "the end", |what| match what {
             What::Ended { reason } => Some(reason.clone()),
             _ => None,
         })
@@ -331,6 +338,24 @@ impl Stage {
             }
         })
         .await;
+    }
+}
+
+/// What a dispatcher is told whose calls go to `agent`, which says `tone`; everything is in `dir`.
+pub(crate) fn settings(agent: &Agent, tone: f64, mut call: Call, dir: &Path) -> Settings {
+    let at = |name: &str| dir.join(name);
+    let (bridges, says, heard) = (at("bridges"), at("says.wav"), at("heard"));
+    agent.write_bridge(&bridges, &says, tone, &heard);
+    call.play = Some(says);
+    Settings {
+        registry: Arc::new(Registry::load(&[bridges]).unwrap()),
+        rules: Rules::default(),
+        policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
+        announce: Ipv4Addr::LOCALHOST,
+        recordings: heard,
+        call,
+        unclaimed: None,
+        negotiation: negotiation::Settings::default(),
     }
 }
 

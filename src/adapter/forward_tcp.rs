@@ -1,0 +1,265 @@
+//! A TCP relay from ports of the announced address to another machine of ours: a program in a
+//! virtual machine that listens there, while the contact reaches only this one.
+//!
+//! The ports are bound before our address goes out. Only the peer's addresses are served; others
+//! are turned away without a word.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinSet,
+};
+
+use super::{Order, Report, Task};
+use crate::{
+    bridge::{AdapterKind, Handoff},
+    clock::Clock,
+    endpoint::socket,
+    negotiation::{Announced, Remote},
+};
+
+/// Most connections at a time.
+const MAX_RELAYS: usize = 32;
+/// Most connections that wait to be looked at.
+const MAX_WAITING: usize = 8;
+/// How long the other machine may take to take a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How much is carried at a time, each way of each connection, in bytes.
+const CHUNK: usize = 16 * 1024;
+/// How long an accept that failed is left alone: the system has no descriptors left.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves one invitation.
+pub async fn run(mut task: Task) {
+    let handoff = task
+        .handoffs(AdapterKind::ForwardTcp)
+        .into_iter()
+        .find(|handoff| handoff.fits().is_ok());
+    let Some((handoff, to)) = handoff.and_then(|it| it.to.map(|to| (it, to))) else {
+        return task.fail("no machine is named to forward to".to_owned());
+    };
+    if to == task.own_ip {
+        return task.fail(format!("{to} would be forwarded to itself"));
+    }
+    let mut listeners = Vec::new();
+    let remote = loop {
+        match task.orders.recv().await {
+            Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
+                Ok(port) => {
+                    let announced = Announced::new(task.own_ip, Some(port));
+                    task.report(Report::Ready(announced));
+                }
+                Err(why) => return task.fail(why),
+            },
+            Some(Order::Connected(remote)) => break remote,
+            Some(Order::Context(_)) => {}
+            Some(Order::End) | None => return,
+        }
+    };
+    // Who announces nothing has not been asked to prepare.
+    if let Err(why) = bind(&task, &handoff, &mut listeners).await {
+        return task.fail(why);
+    }
+    let peers = match peers(&task, &remote) {
+        Ok(peers) => peers,
+        Err(why) => return task.fail(why),
+    };
+    task.say(format!("what the other side sends goes on to {to}"));
+    serve(task, listeners, &peers, to, handoff.idle).await;
+}
+
+/// Listens at every port; the first one is told.
+async fn bind(
+    task: &Task,
+    handoff: &Handoff,
+    listeners: &mut Vec<(TcpListener, u16)>,
+) -> Result<u16, String> {
+    if listeners.is_empty() {
+        for port in handoff.ports.iter() {
+            let address = SocketAddr::from((task.own_ip, port));
+            let listener = socket::tcp_listen(address).await;
+            let listener =
+                listener.map_err(|error| format!("cannot listen at {address}: {error}"))?;
+            listeners.push((listener, port));
+        }
+    }
+    let first = listeners.first().map(|(_, port)| *port);
+    first.ok_or_else(|| "no port is named to forward".to_owned())
+}
+
+/// Who is served.
+fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
+    let mut peers = Vec::new();
+    let mut refused = None;
+    for candidate in &remote.candidates {
+        // The port from which the peer comes is its own affair.
+        match task.policy.check(candidate.ip, 1) {
+            Ok(allowed) => peers.push(allowed.ip()),
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    match (peers.is_empty(), refused) {
+        (false, _) => Ok(peers),
+        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
+        (true, None) => Err("the peer gave no address".to_owned()),
+    }
+}
+
+/// When something was last carried.
+struct Activity {
+    clock: Clock,
+    /// Milliseconds of the clock.
+    last: AtomicU64,
+}
+
+impl Activity {
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn touch(&self) {
+        self.last.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// How long nothing was carried.
+    fn silence(&self) -> Duration {
+        Duration::from_millis(
+            self.millis()
+                .saturating_sub(self.last.load(Ordering::Relaxed)),
+        )
+    }
+}
+
+/// How a connection to the other machine went.
+enum Tried {
+    Taken,
+    Refused(SocketAddr, std::io::Error),
+}
+
+async fn serve(
+    mut task: Task,
+    listeners: Vec<(TcpListener, u16)>,
+    peers: &[Ipv4Addr],
+    to: Ipv4Addr,
+    idle: Duration,
+) {
+    let activity = Arc::new(Activity {
+        clock: Clock::start(),
+        last: AtomicU64::new(0),
+    });
+    // Dropped at the end, which ends every connection.
+    let mut acceptors = JoinSet::new();
+    let mut relays = JoinSet::new();
+    let (sender, mut arrivals) = mpsc::channel(MAX_WAITING);
+    for (listener, port) in listeners {
+        acceptors.spawn(accept(listener, port, sender.clone()));
+    }
+    let (tried, mut outcomes) = mpsc::channel(MAX_RELAYS);
+    let mut running = false;
+    loop {
+        let left = idle.saturating_sub(activity.silence());
+        if running && left.is_zero() {
+            let seconds = idle.as_secs();
+            return task.report(Report::Finished(format!(
+                "nothing was sent for {seconds} s"
+            )));
+        }
+        tokio::select! {
+            () = task.end_ordered() => return,
+            Some((stream, from, port)) = arrivals.recv() => {
+                let is_peer = matches!(from.ip(), IpAddr::V4(ip) if peers.contains(&ip));
+                if !is_peer || relays.len() >= MAX_RELAYS {
+                    tracing::info!(invitation = task.invitation.0, %from, is_peer, "turned away");
+                    continue;
+                }
+                activity.touch();
+                let at = SocketAddr::from((to, port));
+                relays.spawn(relay(stream, at, Arc::clone(&activity), tried.clone()));
+            }
+            Some(_) = relays.join_next() => {}
+            Some(outcome) = outcomes.recv() => match outcome {
+                Tried::Taken if !running => {
+                    running = true;
+                    task.report(Report::Running);
+                }
+                Tried::Taken => {}
+                Tried::Refused(at, error) => task.say(format!("{at} takes no connection: {error}")),
+            },
+            () = tokio::time::sleep(left), if running => {}
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    port: u16,
+    arrivals: mpsc::Sender<(TcpStream, SocketAddr, u16)>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if arrivals.send((stream, from, port)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(port, %error, "not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn relay(
+    outside: TcpStream,
+    at: SocketAddr,
+    activity: Arc<Activity>,
+    tried: mpsc::Sender<Tried>,
+) {
+    let inside = match socket::tcp_connect(at, CONNECT_WITHIN).await {
+        Ok(inside) => inside,
+        Err(error) => {
+            let _ = tried.send(Tried::Refused(at, error)).await;
+            return;
+        }
+    };
+    let _ = tried.send(Tried::Taken).await;
+    // A relay should not make small messages wait for each other.
+    let _ = outside.set_nodelay(true);
+    let (outside_in, outside_out) = outside.into_split();
+    let (inside_in, inside_out) = inside.into_split();
+    tokio::join!(
+        carry(outside_in, inside_out, &activity),
+        carry(inside_in, outside_out, &activity),
+    );
+}
+
+/// Carries one way until its end, which is passed on; the other way may go on.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    activity: &Activity,
+) {
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(n @ 1..) = from.read(&mut chunk).await {
+        activity.touch();
+        if to
+            .write_all(chunk.get(..n).unwrap_or_default())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}

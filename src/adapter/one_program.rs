@@ -1,0 +1,247 @@
+//! One program takes the whole session: it is found among the handoffs, started, watched and ended.
+//! What the adapters of games share.
+
+use std::net::SocketAddrV4;
+
+use tokio::sync::mpsc;
+
+use super::{Order, Report, Task};
+use crate::{
+    bridge::{AdapterKind, Handoff, Medium, Value, Values},
+    launch::{self, PrivateDir, Program},
+    negotiation::{Announced, Announcement, Remote},
+};
+
+/// A started program. Dropping it ends it.
+pub(super) struct Started {
+    program: Program,
+    /// What it was given; gone after it.
+    _files: PrivateDir,
+}
+
+/// Why there is no [`Started`].
+pub(super) enum NotStarted {
+    /// None of the handoffs could be started.
+    None {
+        /// Nothing that could run is installed.
+        not_installed: bool,
+        /// Why, for people.
+        why: String,
+    },
+    /// The end was ordered meanwhile.
+    Ended,
+}
+
+impl Task {
+    pub(super) fn report(&self, report: Report) {
+        // A dispatcher that is gone has closed the orders too.
+        let _ = self.reports.send(report);
+    }
+
+    pub(super) fn say(&self, line: impl Into<String>) {
+        self.report(Report::Say(line.into()));
+    }
+
+    pub(super) fn fail(&self, why: String) {
+        self.report(Report::Failed {
+            not_installed: false,
+            why,
+        });
+    }
+
+    /// Tells the address that was asked for.
+    pub(super) fn ready(&self) {
+        let port = self.bridge.application.port.map(|port| port.number);
+        self.report(Report::Ready(Announced::new(self.own_ip, port)));
+    }
+
+    /// The handoffs of that adapter for our role, best first.
+    pub(super) fn handoffs(&self, adapter: AdapterKind) -> Vec<Handoff> {
+        let ours =
+            |handoff: &&Handoff| handoff.adapter == adapter && handoff.medium == Medium::Session;
+        self.bridge
+            .handoffs(self.role)
+            .filter(ours)
+            .cloned()
+            .collect()
+    }
+
+    /// Waits for [`Order::End`]. Anything else that comes here was already served.
+    pub(super) async fn end_ordered(&mut self) {
+        end_ordered(&mut self.orders).await;
+    }
+}
+
+async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    while !matches!(orders.recv().await, Some(Order::End) | None) {}
+}
+
+/// How a session with one program begins.
+pub(super) enum Beginning {
+    /// Our program is to be joined: start it, then tell our address.
+    Host,
+    /// The peer's program is to be joined.
+    Join(Remote),
+    /// There will be none.
+    Ended,
+}
+
+/// Follows the handshake until there is something to do. Who joins has an address to tell, at
+/// which nobody listens.
+pub(super) async fn beginning(task: &mut Task) -> Beginning {
+    let application = &task.bridge.application;
+    let hosts = application.must_listen(task.role, Announcement::Accept);
+    loop {
+        match task.orders.recv().await {
+            Some(Order::Prepare(_) | Order::Connected(_)) if hosts => return Beginning::Host,
+            Some(Order::Prepare(_)) => task.ready(),
+            Some(Order::Connected(remote)) => return Beginning::Join(remote),
+            Some(Order::Context(_)) => {}
+            Some(Order::End) | None => return Beginning::Ended,
+        }
+    }
+}
+
+/// Starts the first of `handoffs` that can run and becomes ready.
+pub(super) async fn start(
+    task: &mut Task,
+    handoffs: &[Handoff],
+    values: &Values,
+) -> Result<Started, NotStarted> {
+    let mut reasons = Vec::new();
+    let mut fitted = false;
+    for handoff in handoffs {
+        let why = match try_one(task, handoff, values, &mut fitted).await {
+            Ok(started) => return Ok(started),
+            Err(Failure::Ended) => return Err(NotStarted::Ended),
+            Err(Failure::Why(why)) => why,
+        };
+        tracing::info!(
+            invitation = task.invitation.0,
+            handoff = handoff.name,
+            why,
+            "passed over"
+        );
+        let reason = format!("{}: {why}", handoff.name);
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push("no program for it is named".to_owned());
+    }
+    if let (false, Some(install)) = (fitted, &task.bridge.install) {
+        reasons.push(format!("to install: {install}"));
+    }
+    Err(NotStarted::None {
+        not_installed: !fitted,
+        why: reasons.join("; "),
+    })
+}
+
+enum Failure {
+    Why(String),
+    Ended,
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Why(error.to_string())
+    }
+}
+
+async fn try_one(
+    task: &mut Task,
+    handoff: &Handoff,
+    values: &Values,
+    fitted: &mut bool,
+) -> Result<Started, Failure> {
+    handoff.fits()?;
+    *fitted = true;
+    let files = PrivateDir::new()?;
+    let Some(plan) = handoff.plan(values, &files)? else {
+        return Err(Failure::Why("it names no program".to_owned()));
+    };
+    let mut program = launch::start(&plan)?;
+    task.report(Report::Started {
+        program: program.name().to_owned(),
+        pid: program.pid(),
+    });
+    let failure = tokio::select! {
+        shown = program.ready() => match shown {
+            Ok(()) => None,
+            Err(error) => Some(error.into()),
+        },
+        () = end_ordered(&mut task.orders) => Some(Failure::Ended),
+    };
+    let Some(failure) = failure else {
+        return Ok(Started {
+            program,
+            _files: files,
+        });
+    };
+    let how = program.stop().await.to_string();
+    let program = program.name().to_owned();
+    task.report(Report::ProgramEnded { program, how });
+    Err(failure)
+}
+
+/// Tells why nothing was started.
+pub(super) fn give_up(task: &Task, not_started: NotStarted) {
+    if let NotStarted::None { not_installed, why } = not_started {
+        task.report(Report::Failed { not_installed, why });
+    }
+}
+
+/// Stays with the program until it or the invitation ends.
+pub(super) async fn attend(mut task: Task, mut started: Started) {
+    task.report(Report::Running);
+    let ended = tokio::select! {
+        exit = started.program.wait() => Some(exit),
+        () = task.end_ordered() => None,
+    };
+    // Also after its own end: what it left running belongs to it.
+    let exit = started.program.stop().await;
+    let name = started.program.name().to_owned();
+    task.report(Report::ProgramEnded {
+        program: name.clone(),
+        how: ended.unwrap_or(exit).to_string(),
+    });
+    if let Some(exit) = ended {
+        let words = started.program.last_words();
+        let words = match (exit.code, words.lines().last()) {
+            (Some(0), _) | (_, None) => String::new(),
+            (_, Some(last)) => format!("; its last words: {}", crate::shown::line(last, 120)),
+        };
+        task.report(Report::Finished(format!(
+            "{name} has ended ({exit}){words}"
+        )));
+    }
+}
+
+/// Our program is the one to be joined. The other side asks for minutes, so the program may still
+/// be loading when our address goes out.
+pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
+    let handoffs = task.handoffs(adapter);
+    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    match start(&mut task, &handoffs, &values).await {
+        Ok(started) => {
+            task.ready();
+            attend(task, started).await;
+        }
+        Err(why) => give_up(&task, why),
+    }
+}
+
+/// The values of a hand-over to a program that joins the peer's.
+pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
+    let mut values = Values::default()
+        .with("own.ip", Value::Ip(task.own_ip))
+        .with("peer.ip", Value::Ip(*at.ip()))
+        .with("peer.port", Value::Port(at.port()));
+    // A handle that no program should get is not given to one.
+    if let Ok(peer) = Value::word("peer", &task.peer) {
+        values.set("peer", peer);
+    }
+    values
+}
