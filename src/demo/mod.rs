@@ -6,7 +6,6 @@ mod play;
 mod run;
 pub mod server;
 mod story;
-pub mod tone;
 pub mod voice;
 mod wire;
 

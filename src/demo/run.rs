@@ -17,7 +17,6 @@ use super::{
     play::{PlayError, Stage},
     server::{Server, ServerSettings},
     story::Cast,
-    tone::{Recording, RecordingError},
     voice::{self, Agent, VoiceError},
 };
 use crate::{
@@ -27,6 +26,7 @@ use crate::{
     dispatcher::{self, Dispatcher, InviteError},
     endpoint::policy::Policy,
     front::proxy::{Proxy, ProxySettings},
+    media::level::{Recording, RecordingError},
     negotiation,
 };
 

@@ -222,7 +222,7 @@ mod tests {
                 .collect();
             assert_eq!(names, [(program, program.is_none())]);
         }
-        let tone = crate::demo::tone::Recording::read(&dir.path().join("says.wav")).unwrap();
+        let tone = crate::media::level::Recording::read(&dir.path().join("says.wav")).unwrap();
         assert!((tone.level(880.0) + 6.0).abs() < 0.2);
         assert!(theirs(dir.path()).is_ok());
     }

@@ -1,7 +1,9 @@
 //! The gate to RTP: what a datagram is, before anything is done with it. rtp-rs takes RTCP for RTP,
-//! so the two are told apart first (RFC 5761 section 4; ANCHORS.md C.2); its types stay here.
+//! so the two are told apart first (RFC 5761 section 4; ANCHORS.md C.2); its types stay here. Also the writer
+//! of our own packets, which are plain: no padding, extension or contributing sources, whose
+//! builder calls panic on some values.
 
-use rtp_rs::RtpReader;
+use rtp_rs::{RtpPacketBuilder, RtpReader};
 
 /// What a datagram is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Datagram<'a> {
 pub struct Packet<'a> {
     /// Payload type, 0 to 127.
     pub payload_type: u8,
+    /// The marker: the first packet of a talk spurt, the last one of a picture.
+    pub marker: bool,
     /// Sequence number.
     pub sequence: u16,
     /// Timestamp, in units of the payload's clock.
@@ -45,6 +49,7 @@ pub fn read(datagram: &[u8]) -> Datagram<'_> {
     match RtpReader::new(datagram) {
         Ok(reader) => Datagram::Rtp(Packet {
             payload_type: reader.payload_type(),
+            marker: reader.mark(),
             sequence: reader.sequence_number().into(),
             timestamp: reader.timestamp(),
             source: reader.ssrc(),
@@ -52,6 +57,24 @@ pub fn read(datagram: &[u8]) -> Datagram<'_> {
         }),
         Err(_) => Datagram::Other,
     }
+}
+
+/// Writes a packet with a header of 12 bytes. `None` for a payload type over 127, or one that with
+/// the marker would be taken for RTCP (64 to 95; RFC 5761 section 4).
+#[must_use]
+pub fn write(packet: &Packet<'_>) -> Option<Vec<u8>> {
+    if (64..=95).contains(&packet.payload_type) {
+        return None;
+    }
+    RtpPacketBuilder::new()
+        .payload_type(packet.payload_type)
+        .marked(packet.marker)
+        .sequence(packet.sequence.into())
+        .timestamp(packet.timestamp)
+        .ssrc(packet.source)
+        .payload(packet.payload)
+        .build()
+        .ok()
 }
 
 #[cfg(test)]
@@ -65,6 +88,7 @@ mod tests {
         let rtp = [0x80, 0x80, 0, 7, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xfe];
         let packet = Packet {
             payload_type: 0,
+            marker: true,
             sequence: 7,
             timestamp: 160,
             source: 0x0102_0304,
@@ -91,6 +115,32 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_reads_back_or_is_refused(
+            payload_type: u8,
+            marker: bool,
+            sequence: u16,
+            timestamp: u32,
+            source: u32,
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let packet = Packet {
+                payload_type,
+                marker,
+                sequence,
+                timestamp,
+                source,
+                payload: &payload,
+            };
+            match write(&packet) {
+                Some(bytes) => {
+                    prop_assert_eq!(bytes.len(), 12 + payload.len());
+                    prop_assert_eq!(read(&bytes), Datagram::Rtp(packet));
+                }
+                None => prop_assert!(payload_type > 127 || (64..=95).contains(&payload_type)),
+            }
         }
     }
 }

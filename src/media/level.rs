@@ -1,6 +1,6 @@
-//! How loud a tone is in a recording: the demo's proof that sound arrived. One frequency is picked
-//! out (Goertzel) in pieces of 0.4 s, and the middle one of their levels counts, so that neither
-//! the silence at the ends nor one lost packet decides.
+//! How loud a tone is in a recording: the proof that sound arrived (TOOLS.md 3). One frequency is
+//! picked out (Goertzel) in pieces of 0.4 s, and the middle one of their levels counts, so that
+//! neither the silence at the ends nor one lost packet decides.
 
 use std::path::{Path, PathBuf};
 
