@@ -394,7 +394,7 @@ fn video_added_in_mid_call_is_answered_and_audio_stays() {
     let out = peer_says(&mut front, &rtc("INVITE", 2, &tag, &with_video), 1000);
     assert_eq!(told(&out), ["peer: 100 Trying", "peer: 200 OK", "media"]);
     let seen = media(&out).unwrap();
-    assert_eq!(seen.video[0].payload_type, 34);
+    assert_eq!(seen.video.as_ref().unwrap().formats[0].payload_type, 34);
     assert_eq!(seen.peer.0.to_string(), "10.0.0.5:33792");
     let body = read(&bytes_to_peer(&out)[1]).unwrap().fields().body.clone();
     let text = String::from_utf8(body).unwrap();
