@@ -90,6 +90,26 @@ impl Bridge {
         self.adapter(role).is_some()
     }
 
+    /// What would be done with it here, for people: `linphone is started for it`.
+    #[must_use]
+    pub fn taken_by(&self, role: Role) -> Option<String> {
+        let runs = |handoff: &&Handoff| handoff.medium == Medium::Session && handoff.fits().is_ok();
+        let mut takers = self.handoffs(role).filter(runs);
+        let first = takers.next()?;
+        if first.builtin {
+            return Some(format!("{} takes it", first.name));
+        }
+        if first.run.is_empty() {
+            return Some(format!("it is given to {}", first.name));
+        }
+        let mut names = vec![first.name.as_str()];
+        // Which game it is shows only when the host is asked.
+        if first.adapter == AdapterKind::Quake3 {
+            names.extend(takers.map(|handoff| handoff.name.as_str()));
+        }
+        Some(format!("{} is started for it", names.join(" or ")))
+    }
+
     /// The adapter of the first handoff that can run here.
     #[must_use]
     pub fn adapter(&self, role: Role) -> Option<AdapterKind> {

@@ -2,9 +2,10 @@
 //!
 //! Lines are shown to our user only. Text that a peer chose is cleaned first.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use crate::{
+    endpoint::whereabouts,
     event::What,
     invitation::{CancelCode, Medium},
     negotiation::{EndReason, InvitationId, Offer, Role},
@@ -148,9 +149,9 @@ fn status(open: &[Open]) -> Vec<String> {
         .collect()
 }
 
-/// The line that asks.
+/// The line that asks: who, what, where from if that is known, and what a yes would do.
 #[must_use]
-pub fn offer(offer: &Offer) -> String {
+pub fn offer(offer: &Offer, takes: Option<&str>) -> String {
     let what = match offer
         .capabilities
         .as_ref()
@@ -169,7 +170,15 @@ pub fn offer(offer: &Offer) -> String {
     {
         let _ = write!(line, " (\"{name}\")");
     }
-    line.push_str(". Type /accept or /decline.");
+    if let Some(candidate) = offer.candidates.first() {
+        let lies = whereabouts::of(candidate.ip, &whereabouts::neighbourhoods());
+        let _ = write!(line, ", from {}, {lies}", candidate.ip);
+    }
+    line.push_str(". Type /accept or /decline");
+    if let Some(takes) = takes {
+        let _ = write!(line, "; on accept {takes}");
+    }
+    line.push('.');
     line
 }
 
@@ -184,13 +193,20 @@ pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
         },
         What::Accepted => format!("{name}: accepted."),
         What::Listening { .. } | What::Signal(_) => return None,
-        What::Connected { to } => format!("{name}: the contact is at {}.", clean(to)),
+        What::Connected { to, lies } => {
+            let lies = lies.map_or_else(String::new, |lies| format!(", {lies}"));
+            format!("{name}: the contact is at {}{lies}.", clean(to))
+        }
         What::ProgramStarted { program, .. } => format!("{name}: {program} was started."),
         What::Progress(words) => format!("{name}: {}", sentence(&clean(words))),
         What::ProgramEnded { program, how } => {
             format!("{name}: {program} is gone ({}).", clean(how))
         }
-        What::Ended { reason } => format!("{name} is over: {}", sentence(&clean(reason))),
+        What::Ended { reason, lasted } => {
+            let lasted =
+                lasted.map_or_else(String::new, |lasted| format!(" after {}", clock(lasted)));
+            format!("{name} is over{lasted}: {}", sentence(&clean(reason)))
+        }
     };
     Some(format!("{MARK}{text}"))
 }
@@ -217,6 +233,17 @@ pub fn peer_left(code: Option<&CancelCode>) -> String {
             clean(code.as_str())
         ),
         None => "the contact's client let go of the invitation; the call goes on".to_owned(),
+    }
+}
+
+/// `1:05`, or `1:02:05`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
     }
 }
 
@@ -311,7 +338,7 @@ mod tests {
         let mut application = Application::new("voice", guid, "an audio conversation");
         application.name = "voice or video call".into();
         let call = |requested: &[Medium], name: &str| {
-            offer(&Offer {
+            let offered = Offer {
                 peer: "alice@example.com".into(),
                 application: Arc::new(application.clone()),
                 name: Some(name.into()),
@@ -324,7 +351,8 @@ mod tests {
                 connection: None,
                 cookie: "1".into(),
                 session_id: None,
-            })
+            };
+            offer(&offered, Some("linphone is started for it"))
         };
         let mut lines = vec![
             call(&[Medium::Audio], "an audio conversation"),
@@ -334,7 +362,8 @@ mod tests {
             What::Offered,
             What::Accepted,
             What::Connected {
-                to: "192.0.2.10:5060".into(),
+                to: "8.8.4.4:5060".into(),
+                lies: Some(whereabouts::Whereabouts::Internet),
             },
             What::ProgramStarted {
                 program: "linphone".into(),
@@ -347,18 +376,19 @@ mod tests {
             },
             What::Ended {
                 reason: ended(&EndReason::HungUp, None),
+                lasted: Some(Duration::from_secs(3725)),
             },
             What::Ended {
                 reason: ended(&EndReason::TimedOut(Waiting::SecondAccept), None),
+                lasted: None,
             },
             What::Ended {
-                reason: ended(
-                    &EndReason::ProgramEnded,
-                    Some("the contact hung up after 12 s"),
-                ),
+                reason: ended(&EndReason::ProgramEnded, Some("the contact hung up")),
+                lasted: Some(Duration::from_secs(12)),
             },
             What::Ended {
                 reason: ended(&EndReason::ProgramFailed, Some("no answer from linphone")),
+                lasted: None,
             },
             What::Progress(peer_left(Some(&CancelCode::Timeout))),
         ];

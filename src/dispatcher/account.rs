@@ -13,6 +13,7 @@ use crate::{
     adapter::{Order, Report},
     bridge::{Bridge, Unclaimed},
     consent::{Decision, chat},
+    endpoint::whereabouts,
     event::{Event, What},
     invitation::{CancelCode, Command, Medium, Message},
     negotiation::{
@@ -42,6 +43,8 @@ struct Live {
     bridge: Arc<Bridge>,
     media: Vec<Medium>,
     hand_over: Option<HandOver>,
+    /// When the hand-over began to work.
+    since: Option<Now>,
     /// The adapter's own words for the end, when it had some.
     last_words: Option<String>,
     /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
@@ -239,6 +242,7 @@ impl Account {
                 self.tell(shared, id, What::ProgramStarted { program, pid });
             }
             Report::Running => {
+                live.since.get_or_insert_with(|| shared.clock.now());
                 self.feed(shared, Input::Running(id));
             }
             Report::ProgramEnded { program, how } => {
@@ -332,7 +336,10 @@ impl Account {
             Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
             Output::Connected { id, remote } => {
                 let to = remote.describe();
-                self.tell(shared, id, What::Connected { to });
+                let near = whereabouts::neighbourhoods();
+                let first = remote.candidates.first();
+                let lies = first.map(|candidate| whereabouts::of(candidate.ip, &near));
+                self.tell(shared, id, What::Connected { to, lies });
                 self.order(id, Order::Connected(remote));
                 None
             }
@@ -381,7 +388,8 @@ impl Account {
             }
             Decision::Refuse => Some(Input::Decline(id, CancelCode::Reject)),
             Decision::Ask => {
-                let line = chat::offer(&offer);
+                let takes = bridge.taken_by(Role::Invitee);
+                let line = chat::offer(&offer, takes.as_deref());
                 self.carrier.show(&offer.peer, &line);
                 None
             }
@@ -433,12 +441,14 @@ impl Account {
         live.over = true;
         let keep = reason.leaves_program_running();
         let reason = chat::ended(reason, live.last_words.as_deref());
+        let now = shared.clock.now();
+        let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {
             live.hand_over.is_some()
         } else {
             live.end()
         };
-        self.tell(shared, id, What::Ended { reason });
+        self.tell(shared, id, What::Ended { reason, lasted });
         if !cleaning_up {
             self.live.remove(&id);
         }
@@ -480,6 +490,7 @@ impl Live {
             bridge,
             media,
             hand_over: None,
+            since: None,
             last_words: None,
             over: false,
         }

@@ -102,7 +102,7 @@ async fn they_hear_each_other(inviter: Inviter, caller: Caller, wait: f32) {
     until("the end of baresip", || group(pid).is_empty().then_some(())).await;
     let reason = within("the end at the contact", async {
         loop {
-            if let What::Ended { reason } = theirs.recv().await.unwrap().what {
+            if let What::Ended { reason, .. } = theirs.recv().await.unwrap().what {
                 return reason;
             }
         }

@@ -235,7 +235,7 @@ impl Stage {
         let words = format!("the call is on: {} has it", self.agent.name());
         self.tells(&words, |what| match what {
             What::Progress(line) if *line == words => Some(()),
-            What::Ended { reason } => panic!("over before it was on: {reason}"),
+            What::Ended { reason, .. } => panic!("over before it was on: {reason}"),
             _ => None,
         })
         .await;
@@ -261,7 +261,7 @@ impl Stage {
     /// The same, for an end that takes long by nature.
     pub(crate) async fn ends_within(&self, limit: Duration) -> String {
         self.tells_within(limit, "the end", |what| match what {
-            What::Ended { reason } => Some(reason.clone()),
+            What::Ended { reason, .. } => Some(reason.clone()),
             _ => None,
         })
         .await

@@ -222,7 +222,6 @@ pub(super) struct Front {
     fading: Vec<(Call, FadingSide)>,
     crossed: bool,
     last_answer: Vec<u8>,
-    since: Option<Now>,
     finished: bool,
     ended_there: bool,
 }
@@ -268,7 +267,6 @@ impl Front {
             fading: Vec::new(),
             crossed: false,
             last_answer: Vec::new(),
-            since: None,
             finished: false,
             ended_there: false,
         }
@@ -408,14 +406,7 @@ impl Front {
         self.finished = true;
         self.drop_peer(now, out);
         self.drop_agent(now, out);
-        let text = match self.since {
-            Some(since) => {
-                let seconds = now.saturating_sub(since).as_secs();
-                format!("{why} after {}:{:02}", seconds / 60, seconds % 60)
-            }
-            None => why,
-        };
-        out.push(Output::Finished(text));
+        out.push(Output::Finished(why));
     }
 
     fn timeout(&mut self, now: Now, out: &mut Vec<Output>) {
