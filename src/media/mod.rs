@@ -12,4 +12,5 @@ pub mod rtp;
 pub mod rtpdump;
 pub mod sdp;
 pub mod sip;
+pub mod sniff;
 pub mod statistics;
