@@ -16,6 +16,7 @@ use msn_handoff::{adapter::netmeeting::q931, dispatcher::Invitations as _, event
 use support::{
     child::Child,
     sides::{ANN, BOB, Side, address, deliver},
+    sound::{self, Heard},
     until,
     wireshark::dissected,
     within,
@@ -158,6 +159,33 @@ async fn an_accepted_invitation_becomes_a_call_to_the_address_that_was_told() {
         "{read}"
     );
     pair.hang_up(&["caller", "listener"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_real_programs_hear_each_other_and_the_end_of_the_call_ends_both_sessions() {
+    let Some(chroot) = chroot() else { return };
+    let mut pair = Pair::new(|dir, invitee| {
+        for (name, hz) in [("caller", 440.0), ("called", 880.0)] {
+            fs::create_dir(dir.join(name)).unwrap();
+            sound::write_tone(&dir.join(name).join("tone.wav"), hz, 3.0);
+        }
+        let (root, folder) = (chroot.display(), dir.join("called"));
+        let called = format!(
+            "[[handoff]]\nname = \"called\"\nadapter = \"listen\"\n\
+             run = [\"{ASTERISK}\", \"{root}\", \"{}\", \"listen\", \"{{own.ip}}\", \"{{own.port}}\", \"{invitee}\"]\n",
+            folder.display()
+        );
+        called + &caller(&chroot, dir)
+    });
+    let gone = |what: &What| matches!(what, What::ProgramEnded { program, how } if program == "caller" && how == "it finished");
+    pair.bob.until("the end of the call", gone).await;
+    let gone = |what: &What| matches!(what, What::ProgramEnded { .. });
+    pair.ann.until("the end of the callee", gone).await;
+    let heard = |name| Heard::read(&pair.dir.path().join(name).join("heard.wav"));
+    heard("called").assert_tone("the one who invited", 440.0, 880.0, 2.0);
+    heard("caller").assert_tone("the one who called", 880.0, 440.0, 2.0);
+    pair.ann.hub.shutdown().await;
+    pair.bob.hub.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
