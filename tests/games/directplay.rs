@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     Running, address, bridge,
-    support::{self, child::Child, until, within},
+    support::{self, child::Child, until, wireshark::dissected, within},
 };
 
 const BALDUR: &str = "{8DAE4336-2B71-11D4-9A6C-006067325E47}";

@@ -12,7 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use msn_handoff::{adapter::netmeeting::q931, dispatcher::Invitations as _, event::What};
+use msn_handoff::{
+    adapter::netmeeting::q931,
+    bridge::{Registry, Unclaimed},
+    dispatcher::Invitations as _,
+    event::What,
+};
 use support::{
     child::Child,
     sides::{ANN, BOB, Side, address, deliver},
@@ -229,6 +234,58 @@ async fn a_peer_that_calls_as_well_is_told_that_we_are_busy_and_why() {
     pair.bob.until("the end", ended).await;
     pair.ann.hub.shutdown().await;
     pair.bob.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_program_it_is_refused_as_not_installed_and_nothing_is_asked() {
+    if !support::have(&["ncat"]) {
+        return;
+    }
+    // As on a machine that has none of them.
+    let none: String = [
+        "simph323",
+        "Ekiga",
+        "GnomeMeeting",
+        "GnomeMeeting, old",
+        "ohphone",
+    ]
+    .map(|name| format!("[[handoff]]\nname = \"{name}\"\nenabled = false\n"))
+    .concat();
+    let mut pair = Pair::new(|dir, _| listener(dir) + &none);
+    let refused = |what: &What| match what {
+        What::Ended { reason, .. } => {
+            assert_eq!(reason, "the contact has no program for it");
+            true
+        }
+        _ => false,
+    };
+    pair.ann.until("the refusal", refused).await;
+    // What bob's side did meanwhile: nothing that a person would see before the refusal.
+    let told = pair.bob.events.try_recv().map(|event| event.what);
+    assert!(matches!(told, Err(_) | Ok(What::Ended { .. })), "{told:?}");
+    pair.ann.hub.shutdown().await;
+    pair.bob.hub.shutdown().await;
+}
+
+#[test]
+fn the_documented_examples_amend_the_bridge() {
+    let page = include_str!("../../docs/applications/netmeeting.md");
+    let examples = page.split("```toml\n").skip(1);
+    let text: String = examples.map(|it| it.split("```").next().unwrap()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let amendments = dir.path().join("netmeeting.d");
+    fs::create_dir(&amendments).unwrap();
+    fs::write(amendments.join("mine.toml"), text).unwrap();
+    let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
+    let netmeeting = registry.iter().find(|it| it.application.id == "netmeeting");
+    let names: Vec<&str> = netmeeting
+        .unwrap()
+        .handoffs
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    assert_eq!(names[..2], ["my exchange", "my exchange, called"]);
+    assert_eq!(netmeeting.unwrap().unclaimed, Unclaimed::Pass);
 }
 
 #[tokio::test]
