@@ -29,7 +29,7 @@ async fn an_invitation_to_play_becomes_a_game_and_its_end_ends_both() {
     deliver(from_ann, ANN, &bob);
     deliver(from_bob, BOB, &ann);
 
-    ann.hub.invite(ann.account, BOB, "jedi-knight").unwrap();
+    ann.hub.invite(None, BOB, "jedi-knight").unwrap();
     let playing = |status: &Status| matches!(status.players.as_slice(), [one] if one.ping < 999);
     players((host, 29071), playing).await;
     bob.hub.typed(bob.account, ANN, "/hangup");
