@@ -4,14 +4,15 @@
 use std::{io, net::SocketAddr};
 
 use super::{
-    Order, Report, Task,
+    Order, Report, Task, forward_tcp,
+    netmeeting::Watch,
     one_program::{self, Started},
 };
 use crate::{
-    bridge::{AdapterKind, Value},
+    bridge::{AdapterKind, Value, Watched},
     endpoint::socket,
     launch::Exit,
-    negotiation::{Announced, Transport},
+    negotiation::{Announced, Remote, Transport},
 };
 
 /// Serves one invitation.
@@ -31,9 +32,9 @@ pub async fn run(mut task: Task) {
                 ready(&task, port);
                 return attend(task, started, port).await;
             }
-            Some(Order::Connected(_)) => {
+            Some(Order::Connected(remote)) => {
                 if let Some((started, _)) = listen(&mut task).await {
-                    one_program::attend(task, started).await;
+                    called(task, started, &remote).await;
                 }
                 return;
             }
@@ -96,9 +97,24 @@ async fn free_port(task: &Task) -> Result<u16, String> {
     }
 }
 
+/// The other side knows our address: it may call.
+async fn called(task: Task, started: Started, remote: &Remote) {
+    let handoffs = task.handoffs(AdapterKind::Listen);
+    let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
+    let _watch = match first.and_then(|handoff| handoff.watch) {
+        // Our program has the port of calls. Without an allowed peer nobody is served.
+        Some(Watched::NetMeeting) => {
+            let peers = forward_tcp::peers(&task, remote).unwrap_or_default();
+            Some(Watch::t120(&task, &peers).await)
+        }
+        None => None,
+    };
+    one_program::attend(task, started).await;
+}
+
 /// What comes first once our address is told.
 enum Next {
-    Connected,
+    Connected(Remote),
     ProgramEnded(Exit),
     Ended,
 }
@@ -110,14 +126,14 @@ async fn attend(mut task: Task, mut started: Started, port: u16) {
             exit = started.ended() => break Next::ProgramEnded(exit),
             order = task.orders.recv() => match order {
                 Some(Order::Prepare(_)) => ready(&task, port),
-                Some(Order::Connected(_)) => break Next::Connected,
+                Some(Order::Connected(remote)) => break Next::Connected(remote),
                 Some(Order::Context(_)) => {}
                 Some(Order::End) | None => break Next::Ended,
             },
         }
     };
     match next {
-        Next::Connected => one_program::attend(task, started).await,
+        Next::Connected(remote) => called(task, started, &remote).await,
         Next::ProgramEnded(exit) => one_program::leave(&task, started, Some(exit)).await,
         Next::Ended => one_program::leave(&task, started, None).await,
     }

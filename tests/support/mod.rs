@@ -17,6 +17,7 @@ pub(crate) mod rtc;
 pub(crate) mod sides;
 pub(crate) mod sockets;
 pub(crate) mod sound;
+pub(crate) mod wireshark;
 
 use std::{
     net::Ipv4Addr,
