@@ -6,6 +6,7 @@ pub mod forward_tcp;
 mod one_program;
 pub mod quake3;
 pub mod sip;
+pub mod t120;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
@@ -105,5 +106,6 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
+        AdapterKind::T120 => t120::run(task).await,
     }
 }

@@ -686,7 +686,10 @@ mod tests {
             "application 1603 tcp msdata\r\na=recvonly\r\n"
         );
         assert_eq!(
-            text("m=audio 5004 RTP/AVP 0\r\nm=application 1503 tcp msdata\r\n", 1503),
+            text(
+                "m=audio 5004 RTP/AVP 0\r\nm=application 1503 tcp msdata\r\n",
+                1503
+            ),
             "application 1503 tcp msdata\r\nm=audio 0 RTP/AVP 0\r\nm=application 0 tcp msdata\r\n"
         );
     }

@@ -1,0 +1,4 @@
+//! x
+mod call;
+/// x
+pub async fn run(_task: super::Task) {}
