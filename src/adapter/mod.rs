@@ -5,6 +5,7 @@ pub mod directplay;
 pub mod forward_tcp;
 mod one_program;
 pub mod quake3;
+mod relay_tcp;
 pub mod sip;
 pub mod t120;
 
