@@ -15,7 +15,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
+pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
@@ -30,6 +30,10 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A program that calls the peer's, which listens.
+    Call,
+    /// A program that listens before our address is told.
+    Listen,
     /// A game that speaks DirectPlay 4, in Wine: waits until the host's session is there.
     #[serde(rename = "directplay")]
     DirectPlay,

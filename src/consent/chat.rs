@@ -26,6 +26,8 @@ pub enum Command {
     Decline(Option<String>),
     /// `/hangup [APPLICATION]`
     HangUp(Option<String>),
+    /// `/invite [APPLICATION]`
+    Invite(Option<String>),
     /// `/handoff`, `/handoff help`
     Help,
     /// `/handoff status`
@@ -56,6 +58,10 @@ pub enum Choice {
     Decline(InvitationId),
     /// End this one.
     HangUp(InvitationId),
+    /// Invite the contact to this application.
+    Invite(String),
+    /// Say what the contact can be invited to.
+    Applications,
     /// Only an answer.
     Answer(Vec<String>),
 }
@@ -75,6 +81,7 @@ impl Command {
             ("/accept", _) => Some(Self::Accept(subject)),
             ("/decline", _) => Some(Self::Decline(subject)),
             ("/hangup", _) => Some(Self::HangUp(subject)),
+            ("/invite", _) => Some(Self::Invite(subject)),
             ("/handoff", None | Some("help")) => Some(Self::Help),
             ("/handoff", Some("status")) => Some(Self::Status),
             _ => None,
@@ -91,6 +98,8 @@ impl Command {
                 .map_or_else(|line| Choice::Answer(vec![line]), Choice::Decline),
             Self::HangUp(subject) => pick(open, subject.as_deref(), |_| true)
                 .map_or_else(|line| Choice::Answer(vec![line]), Choice::HangUp),
+            Self::Invite(Some(subject)) => Choice::Invite(subject.clone()),
+            Self::Invite(None) => Choice::Applications,
             Self::Help => Choice::Answer(help()),
             Self::Status => Choice::Answer(status(open)),
         }
@@ -132,12 +141,30 @@ fn help() -> Vec<String> {
         "/accept - take what this contact offers",
         "/decline - do not",
         "/hangup - end it",
+        "/invite voice - invite this contact; /invite alone says to what. The beginning of a name is enough",
         "/handoff status - what is open with this contact",
         "These lines never reach your contact.",
     ]
     .into_iter()
     .map(|line| format!("{MARK}{line}"))
     .collect()
+}
+
+/// What this contact can be invited to.
+#[must_use]
+pub fn invitable(ids: &[String]) -> String {
+    if ids.is_empty() {
+        return format!(
+            "{MARK}nothing that you could invite to is installed; see msn-handoff doctor."
+        );
+    }
+    format!("{MARK}you can invite this contact to: {}.", ids.join(", "))
+}
+
+/// Why a command was not obeyed.
+#[must_use]
+pub fn refused(why: &impl std::fmt::Display) -> String {
+    format!("{MARK}{}", sentence(&clean(&why.to_string())))
 }
 
 fn status(open: &[Open]) -> Vec<String> {
@@ -287,6 +314,7 @@ mod tests {
             ("/accept voice", Some(Command::Accept(Some("voice".into())))),
             ("/decline", Some(Command::Decline(None))),
             ("/hangup", Some(Command::HangUp(None))),
+            ("/invite voice", Some(Command::Invite(Some("voice".into())))),
             ("/handoff", Some(Command::Help)),
             ("/handoff help", Some(Command::Help)),
             ("/handoff status", Some(Command::Status)),

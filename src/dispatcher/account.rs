@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AccountId, Carrier, Delivery, InviteError, Shared, Verdict,
+    AccountId, Carrier, Delivery, Open, Shared, VerbError, Verdict,
     handover::{self, HandOver},
 };
 use crate::{
@@ -16,9 +16,10 @@ use crate::{
     endpoint::whereabouts,
     event::{Event, What},
     invitation::{CancelCode, Command, Medium, Message},
+    msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, State, Treatment,
+        Output, Role, Settings, Summary, Treatment,
     },
 };
 
@@ -112,28 +113,58 @@ impl Account {
             chat::Choice::Accept(id) => self.accept(shared, id),
             chat::Choice::Decline(id) => self.decline(shared, id),
             chat::Choice::HangUp(id) => self.hang_up(shared, id),
-            chat::Choice::Answer(lines) => {
-                for line in lines {
-                    self.carrier.show(peer, &line);
+            chat::Choice::Answer(lines) => self.show(peer, &lines),
+            chat::Choice::Invite(application) => {
+                let registry = Arc::clone(&shared.settings.registry);
+                let invited = registry
+                    .meant(&application)
+                    .and_then(|bridge| self.invite(shared, peer, bridge));
+                if let Err(error) = invited {
+                    self.show(peer, &[chat::refused(&error)]);
                 }
+            }
+            chat::Choice::Applications => {
+                let ids = shared.settings.registry.can_be_invited_to();
+                self.show(peer, &[chat::invitable(&ids)]);
             }
         }
     }
 
+    fn show(&self, peer: &str, lines: &[String]) {
+        for line in lines {
+            self.carrier.show(peer, line);
+        }
+    }
+
+    /// What is open, oldest first.
+    pub(super) fn open(&self, now: Now) -> Vec<Open> {
+        let open = |session: Summary| {
+            let live = self.live.get(&session.id).filter(|live| !live.over)?;
+            Some(Open {
+                invitation: session.id,
+                account: self.handle.clone(),
+                peer: session.peer,
+                application: session.application,
+                name: live.bridge.application.name.clone(),
+                role: session.role,
+                state: session.state,
+                running: live.since.map(|since| now.saturating_sub(since)),
+            })
+        };
+        self.engine.sessions().filter_map(open).collect()
+    }
+
     /// What is open with one peer, for the chat commands.
     fn with_peer(&self, peer: &str) -> Vec<chat::Open> {
-        self.engine
-            .sessions()
-            .filter(|session| session.peer.eq_ignore_ascii_case(peer))
-            .filter_map(|session| {
-                let live = self.live.get(&session.id)?;
-                Some(chat::Open {
-                    id: session.id,
-                    application: live.bridge.application.id.clone(),
-                    name: live.bridge.application.name.clone(),
-                    asks_us: session.state == State::Offered && session.role == Role::Invitee,
-                    state: session.state.to_string(),
-                })
+        self.open(Now::ZERO)
+            .into_iter()
+            .filter(|open| open.peer.eq_ignore_ascii_case(peer))
+            .map(|open| chat::Open {
+                id: open.invitation,
+                asks_us: open.asks_us(),
+                application: open.application,
+                name: open.name,
+                state: open.state.to_string(),
             })
             .collect()
     }
@@ -143,7 +174,18 @@ impl Account {
         shared: &Arc<Shared>,
         peer: &str,
         bridge: &Arc<Bridge>,
-    ) -> Result<InvitationId, InviteError> {
+    ) -> Result<InvitationId, VerbError> {
+        let contact = roster::bare(peer);
+        if !contact.contains('@') || !roster::is_word(contact) {
+            return Err(VerbError::NoContact(peer.to_owned()));
+        }
+        let peer = contact;
+        if !bridge.can_be_taken(Role::Inviter) {
+            return Err(VerbError::NotInstalled {
+                name: bridge.application.name.clone(),
+                install: bridge.install.clone(),
+            });
+        }
         let entropy = handover::entropy()?;
         let id = self.engine.next_id();
         let media = bridge.application.media.clone();
