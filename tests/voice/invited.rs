@@ -27,15 +27,13 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
-    assert!(reason.starts_with("the peer hung up; the contact's sound: "), "{reason}");
+    assert!(
+        reason.starts_with("the peer hung up; the contact's sound: "),
+        "{reason}"
+    );
     stage.is_cleared(pid, ours).await;
     the_peer_is_told(&stage).await;
-    the_window_tells(
-        &stage,
-        &agent,
-        &["the peer calls.", "is over after 0:0"],
-    )
-    .await;
+    the_window_tells(&stage, &agent, &["the peer calls.", "is over after 0:0"]).await;
     they_heard_each_other(&stage, &rtc);
     stage.is_private();
     stage.close().await;

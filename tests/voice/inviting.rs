@@ -27,7 +27,10 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
-    assert!(reason.starts_with("the peer hung up; the contact's sound: "), "{reason}");
+    assert!(
+        reason.starts_with("the peer hung up; the contact's sound: "),
+        "{reason}"
+    );
     is_done(&stage, &rtc, pid, ours).await;
     stage.close().await;
 }

@@ -108,7 +108,8 @@ async fn they_hear_each_other(inviter: Inviter, caller: Caller, wait: f32) {
     .await;
     // The BYE and the CANCEL are on their way at once; either may be first.
     assert!(
-        reason.starts_with("the peer hung up; the contact's sound: ") || reason == "the contact cancelled",
+        reason.starts_with("the peer hung up; the contact's sound: ")
+            || reason == "the contact cancelled",
         "{reason}"
     );
     let heard_there = contact.leave().await;

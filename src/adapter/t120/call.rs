@@ -43,8 +43,8 @@ pub(super) enum Output {
     Send { bytes: Vec<u8>, hop: Hop },
     /// A line for the user.
     Say(String),
-    /// The call is over. It is still to be driven until [`Front::is_done`].
-    Finished(&'static str),
+    /// The peer has ended the call. It is still to be driven, to answer repetitions.
+    Finished,
 }
 
 /// The peer's call: at most one at a time.
@@ -224,9 +224,7 @@ impl Front {
             self.forget();
         }
         match how {
-            Ended::ByPeer | Ended::Cancelled => {
-                out.push(Output::Finished("the other side ended it"))
-            }
+            Ended::ByPeer | Ended::Cancelled => out.push(Output::Finished),
             // What was refused may be offered again, without encryption for example. A call whose
             // confirmation was lost says nothing about the T.120 connection.
             _ => {}
@@ -354,7 +352,7 @@ mod tests {
         let bye = request("BYE", 3, "1", &tag, "");
         let out = says(&mut front, &bye, 900);
         assert_eq!(answers(&out)[0].status, 200);
-        assert!(out.contains(&Output::Finished("the other side ended it")));
+        assert!(out.contains(&Output::Finished));
         // Our answer was lost.
         let out = says(&mut front, &bye, 1400);
         assert_eq!(answers(&out)[0].status, 200);

@@ -16,7 +16,10 @@ pub(super) const ENOUGH: usize = 512;
 
 /// Looks; nothing yet when there are too few to tell.
 pub(super) fn look(bytes: &[u8]) -> Option<Kind> {
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let ended = line.len() < bytes.len();
     match bytes {
         [3, 0, _, _, _, 0xe0, ..] => Some(Kind::T120),

@@ -115,7 +115,8 @@ impl Opening {
         self.file.write_all(&from.next.to_be_bytes())?;
         let acknowledged = if flags & ACK == 0 { 0 } else { to.next };
         self.file.write_all(&acknowledged.to_be_bytes())?;
-        self.file.write_all(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0])?;
+        self.file
+            .write_all(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0])?;
         self.file.write_all(payload)?;
         from.next = from.next.wrapping_add(length + u32::from(flags & SYN != 0));
         from.kept += payload.len();
@@ -139,17 +140,26 @@ mod tests {
         let mut opening = Opening::create(&path, PEER, OWN).unwrap();
         let beginning = std::fs::metadata(&path).unwrap().len();
         assert_eq!(beginning, 24 + 3 * 56);
-        opening.keep(Way::In, b"abc", Duration::from_millis(7)).unwrap();
-        opening.keep(Way::Out, b"d", Duration::from_millis(8)).unwrap();
+        opening
+            .keep(Way::In, b"abc", Duration::from_millis(7))
+            .unwrap();
+        opening
+            .keep(Way::Out, b"d", Duration::from_millis(8))
+            .unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 24 + 3 * 56 + 59 + 57);
         assert_eq!(bytes[24 + 3 * 56 + 56..][..3], *b"abc");
         // What came first is acknowledged by what went out after it.
         assert_eq!(bytes[24 + 3 * 56 + 59 + 16 + 20 + 8..][..4], [0, 0, 0, 4]);
-        opening.keep(Way::In, &vec![0; 3 * LIMIT], Duration::ZERO).unwrap();
+        opening
+            .keep(Way::In, &vec![0; 3 * LIMIT], Duration::ZERO)
+            .unwrap();
         assert_eq!(opening.received(), LIMIT);
         let length = std::fs::metadata(&path).unwrap().len();
-        assert_eq!(length, 24 + 3 * 56 + 57 + 3 * 56 + u64::try_from(LIMIT).unwrap());
+        assert_eq!(
+            length,
+            24 + 3 * 56 + 57 + 3 * 56 + u64::try_from(LIMIT).unwrap()
+        );
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(Opening::create(&path, PEER, OWN).is_err());
