@@ -74,7 +74,7 @@ async fn hands_over(transport: &str, negotiation: &str, ready: &str) {
     deliver(from_ann, ANN, &bob);
     deliver(from_bob, BOB, &ann);
 
-    ann.hub.invite(ann.account, BOB, "own").unwrap();
+    ann.hub.invite(None, BOB, "own").unwrap();
     let heard = dir.path().join("heard");
     let words = format!("from {guest} to {host}");
     until("the words", || {
