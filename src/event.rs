@@ -19,6 +19,8 @@ pub struct Event {
     pub peer: String,
     /// Id of the bridge.
     pub application: String,
+    /// The application's name for people.
+    pub name: String,
     /// Which side we are.
     pub role: Role,
     /// What happened.

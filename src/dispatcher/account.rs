@@ -63,7 +63,7 @@ impl Account {
             id,
             handle: handle.to_owned(),
             carrier,
-            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT)),
+            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
             signed_out: false,
         }
@@ -519,6 +519,7 @@ impl Account {
             account: self.handle.clone(),
             peer: live.peer.clone(),
             application: application.id.clone(),
+            name: application.name.clone(),
             role: live.role,
             what,
         });

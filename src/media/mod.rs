@@ -10,4 +10,5 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod sniff;
 pub mod statistics;

@@ -44,16 +44,35 @@ pub(crate) struct Side {
 }
 
 impl Side {
+    /// One that takes every offer.
     pub(crate) fn new(
         handle: &str,
         announce: Ipv4Addr,
         folder: &Path,
     ) -> (Self, mpsc::UnboundedReceiver<Vec<u8>>) {
+        Self::with(handle, announce, folder, Decision::Allow)
+    }
+
+    /// One that is asked about every offer.
+    pub(crate) fn asking(
+        handle: &str,
+        announce: Ipv4Addr,
+        folder: &Path,
+    ) -> (Self, mpsc::UnboundedReceiver<Vec<u8>>) {
+        Self::with(handle, announce, folder, Decision::Ask)
+    }
+
+    fn with(
+        handle: &str,
+        announce: Ipv4Addr,
+        folder: &Path,
+        default: Decision,
+    ) -> (Self, mpsc::UnboundedReceiver<Vec<u8>>) {
         let hub = Dispatcher::start(Settings {
             registry: Arc::new(Registry::load(&[folder.to_owned()]).unwrap()),
             rules: Rules {
                 rules: Vec::new(),
-                default: Decision::Allow,
+                default,
             },
             policy: Policy::new(announce, Vec::new()),
             announce,
