@@ -16,7 +16,6 @@ use tokio::{
 };
 
 use super::{
-    first_bytes::{self, Kind},
     opening::{LIMIT, Opening, Way},
     taker::seed,
     x224,
@@ -25,7 +24,10 @@ use crate::{
     adapter::relay_tcp::{self, Activity},
     clock::Clock,
     endpoint::socket,
-    media::sip,
+    media::{
+        sip,
+        sniff::{self, Protocol, Seen},
+    },
     shown,
 };
 
@@ -82,18 +84,16 @@ impl Arrival {
         let known = timeout(FIRST_WITHIN, look(&mut self.stream, &mut first)).await;
         let (id, events) = (self.id, self.events.clone());
         match known {
-            Ok(Some(Kind::Sip)) => self.sip(&first).await,
-            Ok(Some(Kind::T120)) => self.t120(first).await,
-            Ok(Some(Kind::Http)) => self.http(&first).await,
-            Ok(Some(Kind::Other(name))) => {
-                let what = if name.is_empty() {
-                    "something unknown"
-                } else {
-                    name
+            Ok(Some(Seen::Known(Protocol::Sip))) => self.sip(&first).await,
+            Ok(Some(Seen::Known(Protocol::T120Request))) => self.t120(first).await,
+            Ok(Some(Seen::Known(Protocol::Http | Protocol::UpnpEvent))) => self.http(&first).await,
+            Ok(Some(other)) => {
+                let what = match other {
+                    Seen::Known(protocol) => protocol.to_string(),
+                    _ => "something unknown".to_owned(),
                 };
                 let at = self.own.port();
-                let say =
-                    format!("{what} came to port {at}, which is no T.120; it was turned away");
+                let say = format!("{what} came to port {at}; it was turned away");
                 let _ = events.send(Event::Say(say)).await;
             }
             Ok(None) | Err(_) => {}
@@ -242,13 +242,14 @@ impl Arrival {
 }
 
 /// Reads until it shows what it is; nothing when it ends before.
-async fn look(stream: &mut TcpStream, first: &mut Vec<u8>) -> Option<Kind> {
-    let mut buffer = [0; first_bytes::ENOUGH];
+async fn look(stream: &mut TcpStream, first: &mut Vec<u8>) -> Option<Seen> {
+    let mut buffer = [0; 2048];
     loop {
         let n = stream.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
         first.extend_from_slice(buffer.get(..n).unwrap_or_default());
-        if let Some(kind) = first_bytes::look(first) {
-            return Some(kind);
+        match sniff::tcp(first) {
+            Seen::NeedMore(_) => {}
+            seen => return Some(seen),
         }
     }
 }

@@ -6,14 +6,13 @@
 //! are taken here; the T.120 is handed to a program that the user names, or kept for study.
 //!
 //! * `call` is the SIP call, without socket or clock.
-//! * `arrival` tells what a connection is, by `first_bytes`, and serves it.
+//! * `arrival` tells what a connection is, by its first bytes, and serves it.
 //! * `opening` and `x224` are for T.120 that nobody takes.
 //! * `taker` finds the program, `drive` holds it all together.
 
 mod arrival;
 mod call;
 mod drive;
-mod first_bytes;
 mod opening;
 mod taker;
 mod x224;
