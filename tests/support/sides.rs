@@ -1,7 +1,7 @@
 //! Two dispatchers that bring each other every message: the whole way but for MSNP.
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -98,6 +98,20 @@ impl Side {
     /// Every line that the user has seen.
     pub(crate) fn shown(&self) -> String {
         self.shown.lock().unwrap().join("\n")
+    }
+
+    /// Where it listens, once it has told an address with a port.
+    pub(crate) async fn listens(&mut self) -> SocketAddr {
+        within("where it listens", async {
+            loop {
+                if let What::Listening { at } = self.events.recv().await.unwrap().what
+                    && let Ok(at) = at.parse()
+                {
+                    return at;
+                }
+            }
+        })
+        .await
     }
 
     pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&What) -> bool) {

@@ -111,3 +111,18 @@ async fn a_real_program_goes_on_when_its_request_is_confirmed() {
     invited.end().await;
     xvfb.terminate().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_desktop_is_told_and_does_not_count() {
+    let mut invited = Invited::new(None);
+    invited.listens().await;
+    let mut ann = invited.connect(1503).await;
+    // As xfreerdp 2.11 sends it when it is not told otherwise.
+    let request = b"\x03\x00\x00\x22\x1d\xe0\0\0\0\0\0Cookie: mstshash=root\r\n";
+    ann.write_all(request).await.unwrap();
+    invited.told("RDP, remote desktop").await;
+    let closed = within("its end", ann.read(&mut [0; 9])).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    assert_eq!(invited.recorded(), None);
+    invited.end().await;
+}

@@ -25,6 +25,8 @@ async fn a_call_is_answered(transport: Transport) {
     let mut rtc = Rtc::plays(invited.dir(), scenario, transport, target).await;
     let body = rtc.logged("body ").await;
     assert_eq!(body, "m=application 1503 tcp msdata");
+    // What the inviter sends we receive.
+    assert_eq!(rtc.logged("attributes ").await, "a=recvonly");
     invited.told("Messenger has called").await;
     rtc.hangs_up().await;
     assert_eq!(invited.over().await, "the other side ended it");

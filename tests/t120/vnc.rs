@@ -2,10 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
-use msn_handoff::{dispatcher::Invitations as _, event::What};
+use tokio::io::AsyncReadExt as _;
+
+use msn_handoff::{bridge::Registry, dispatcher::Invitations as _, event::What, negotiation::Role};
 
 use crate::{
-    address,
+    address, connect,
     support::{
         self,
         child::Child,
@@ -100,7 +102,12 @@ async fn a_shared_screen_is_seen_on_the_other_side() {
     bob.until("x0vncserver", started).await;
     let shares = |what: &What| matches!(what, What::Progress(line) if line.contains("shares your whole screen"));
     bob.until("that it shares", shares).await;
+    let at = bob.listens().await;
     shows(&ann_display, ann_dir.path(), RED, GREEN).await;
+    // Nobody else is let in: the server would greet.
+    let mut stranger = connect(address(), at).await;
+    let greeting = within("the refusal", stranger.read(&mut [0; 12])).await;
+    assert!(matches!(greeting, Ok(0) | Err(_)), "{greeting:?}");
     // It is no picture of the past.
     paint(&bob_display, bob_dir.path(), BLUE, RED).await;
     shows(&ann_display, ann_dir.path(), BLUE, RED).await;
@@ -113,4 +120,41 @@ async fn a_shared_screen_is_seen_on_the_other_side() {
     bob.hub.shutdown().await;
     ann_screen.terminate().await;
     bob_screen.terminate().await;
+}
+
+#[test]
+fn the_documented_examples_say_who_takes_it() {
+    let page = include_str!("../../docs/applications/whiteboard.md");
+    let examples: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    for (id, example) in [("whiteboard", 0), ("application-sharing", 1)] {
+        let folder = dir.path().join(format!("{id}.d"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("mine.toml"), examples[example]).unwrap();
+    }
+    let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
+    let names = |id: &str, role| {
+        let bridge = registry.by_id(id).unwrap();
+        let names = bridge.handoffs(role).map(|handoff| handoff.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let recorder = "the built-in recorder";
+    assert_eq!(
+        names("whiteboard", Role::Invitee),
+        ["NetMeeting in a virtual machine", recorder]
+    );
+    assert_eq!(
+        names("application-sharing", Role::Invitee),
+        ["x0vncserver", recorder]
+    );
+    assert_eq!(names("application-sharing", Role::Inviter), ["vncviewer"]);
+    // As shipped, nobody's screen is shared.
+    let shipped = Registry::load(&[]).unwrap();
+    let bridge = shipped.by_id("application-sharing").unwrap();
+    assert!(bridge.handoffs(Role::Invitee).all(|it| it.shares.is_none()));
+    assert_eq!(bridge.handoffs(Role::Inviter).count(), 0);
 }
