@@ -8,7 +8,9 @@ pub mod listen;
 pub mod netmeeting;
 mod one_program;
 pub mod quake3;
+mod relay_tcp;
 pub mod sip;
+pub mod t120;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
@@ -110,5 +112,6 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
+        AdapterKind::T120 => t120::run(task).await,
     }
 }

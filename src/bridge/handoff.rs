@@ -85,8 +85,12 @@ pub struct Handoff {
     pub protocols: Vec<u32>,
     /// The Windows game that it starts; it cannot run where there is none.
     pub wine: Option<Wanted>,
-    /// Where `ports` are forwarded to.
+    /// Where `ports` are forwarded to, or connections handed to.
     pub to: Option<Ipv4Addr>,
+    /// The port there, where one is written.
+    pub to_port: Option<u16>,
+    /// What the other person gets to see: with it, accepting is never left to a rule.
+    pub shares: Option<String>,
     /// How long a forwarded port may be silent.
     pub idle: Duration,
     /// How long the peer's program is left to begin before ours calls.

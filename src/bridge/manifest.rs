@@ -187,7 +187,8 @@ struct RawHandoff {
     #[serde(default)]
     protocols: Vec<u32>,
     wine: Option<RawWine>,
-    to: Option<Spanned<Ipv4Addr>>,
+    to: Option<Spanned<String>>,
+    shares: Option<String>,
     idle: Option<u16>,
     wait: Option<u16>,
     probe: Option<Probe>,
@@ -463,15 +464,28 @@ fn handoff(
             "\"call\" and \"listen\" need `run`: they start a program",
         ));
     }
-    let to = raw.to.as_ref().map(|to| *to.get_ref());
-    if let Some(to) = &raw.to
-        && (to.get_ref().is_unspecified()
-            || to.get_ref().is_multicast()
-            || to.get_ref().is_broadcast())
-    {
-        return Err(place.error(to.span(), "that is no address of one machine"));
+    let (to, to_port) = raw
+        .to
+        .as_ref()
+        .map(|to| machine(place, to))
+        .transpose()?
+        .unzip();
+    let to_port = to_port.flatten();
+    if let (Some(to), Some(_), true) = (&raw.to, to_port, forwards) {
+        return Err(place.error(
+            to.span(),
+            "`ports` says which ports: write the address alone",
+        ));
     }
-    let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
+    if raw.adapter == AdapterKind::T120 && !matches!(raw.role, Some(RawRole::Invitee)) {
+        let message = "\"t120\" is for the one who is invited: write `role = \"invitee\"`";
+        return Err(place.error(start, message));
+    }
+    let given = raw.adapter == AdapterKind::T120 && raw.to.is_some();
+    let ways = [
+        raw.builtin,
+        given || !raw.run.is_empty() || raw.agent.is_some(),
+    ];
     if ways == [false, false] && !forwards {
         return Err(place.error(
             start,
@@ -533,6 +547,8 @@ fn handoff(
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
         to,
+        to_port,
+        shares: raw.shares.clone(),
         idle: seconds(raw.idle, IDLE),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
@@ -602,6 +618,25 @@ fn listening(application: &Application) -> Result<ReadyRule, TemplateError> {
         Some(Transport::Udp) => ReadyRule::Udp(at),
         Some(Transport::Tcp) | None => ReadyRule::Tcp(at),
     })
+}
+
+/// One machine: an address, or one with a port.
+fn machine(
+    place: &Read<'_, File>,
+    text: &Spanned<String>,
+) -> Result<(Ipv4Addr, Option<u16>), BridgeError> {
+    let error = |message: &str| place.error(text.span(), message);
+    let (ip, port) = match text.get_ref().split_once(':') {
+        Some((ip, port)) => (ip, Some(port.parse().ok().filter(|port| *port != 0))),
+        None => (text.get_ref().as_str(), None),
+    };
+    let (Ok(ip), false) = (ip.parse::<Ipv4Addr>(), port == Some(None)) else {
+        return Err(error("write an IPv4 address, such as \"192.168.122.10\""));
+    };
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() {
+        return Err(error("that is no address of one machine"));
+    }
+    Ok((ip, port.flatten()))
 }
 
 fn ports(place: &Read<'_, File>, text: &Spanned<String>) -> Result<Ports, BridgeError> {
