@@ -77,7 +77,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     });
     let dispatcher = Dispatcher::start(settings);
     let stop = CancellationToken::new();
-    let doors = control::open(&config.control, &dispatcher, &stop).await;
+    let doors = control::open(&config, &dispatcher, &stop).await;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
