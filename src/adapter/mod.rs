@@ -5,6 +5,7 @@ pub mod call;
 pub mod directplay;
 pub mod forward_tcp;
 pub mod listen;
+pub mod netmeeting;
 mod one_program;
 pub mod quake3;
 mod relay_tcp;

@@ -7,12 +7,13 @@ use std::{
     io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
-    launch::{Plan, PrivateDir, Ready, Stop},
+    launch::{self, Plan, PrivateDir, Ready, Stop},
     negotiation::Role,
     wine::{Game, Wanted},
 };
@@ -49,6 +50,14 @@ pub enum ReadyRule {
 pub enum Probe {
     /// A TCP connection to its port, closed at once.
     Tcp,
+}
+
+/// Ports that are watched beside the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub enum Watched {
+    /// NetMeeting's: calls while ours is not made, and T.120.
+    #[serde(rename = "netmeeting")]
+    NetMeeting,
 }
 
 /// One way to hand over.
@@ -90,6 +99,8 @@ pub struct Handoff {
     pub probe: Option<Probe>,
     /// How long it is looked for.
     pub probe_within: Duration,
+    /// What is watched beside it.
+    pub watch: Option<Watched>,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -115,6 +126,8 @@ pub struct Handoff {
 pub struct Requires {
     /// Programs that it starts itself.
     pub programs: Vec<String>,
+    /// Options that its program must know, by its own `--help`.
+    pub help: Vec<String>,
     /// Files that must exist, all of them.
     pub files: Vec<Template>,
     /// Variables of which one must be set, unless one of `any_files` exists.
@@ -133,6 +146,8 @@ pub(super) trait Machine {
     fn program(&self, name: &str) -> Option<PathBuf>;
     /// Whether a file, a folder or a socket is there.
     fn exists(&self, path: &Path) -> bool;
+    /// What a program says of its options.
+    fn help(&self, program: &Path) -> Arc<str>;
     /// A Windows game in a prefix of Wine's.
     fn game(&self, wanted: &Wanted) -> Option<Game>;
 }
@@ -155,6 +170,10 @@ impl Machine for Here {
         path.exists()
     }
 
+    fn help(&self, program: &Path) -> Arc<str> {
+        launch::help(program)
+    }
+
     fn game(&self, wanted: &Wanted) -> Option<Game> {
         wanted.find()
     }
@@ -175,6 +194,14 @@ pub enum Missing {
     /// The program is not installed.
     #[error("{0} is not installed")]
     Program(String),
+    /// The program that is installed has no such option.
+    #[error("the {program} that is installed has no option {option}")]
+    Option {
+        /// The program.
+        program: String,
+        /// What its `--help` does not name.
+        option: String,
+    },
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
@@ -228,6 +255,7 @@ impl Handoff {
         for program in self.program().into_iter().chain(programs) {
             find(machine, program)?;
         }
+        self.knows_options(machine)?;
         let values = self.paths(machine, Values::default())?;
         let file = |template: &Template| template.expand(&values);
         for template in &self.requires.files {
@@ -258,6 +286,22 @@ impl Handoff {
                 .unwrap_or_else(|| "place for it".to_owned()),
             alternatives: variables.chain(files).collect(),
         })
+    }
+
+    /// Whether its program knows the options that it will be given.
+    fn knows_options(&self, machine: &impl Machine) -> Result<(), Missing> {
+        let (Some(program), false) = (self.program(), self.requires.help.is_empty()) else {
+            return Ok(());
+        };
+        let help = machine.help(&find(machine, program)?);
+        let unknown = |option: &&String| !launch::names_option(&help, option);
+        match self.requires.help.iter().find(unknown) {
+            None => Ok(()),
+            Some(option) => Err(Missing::Option {
+                program: program.to_owned(),
+                option: option.clone(),
+            }),
+        }
     }
 
     /// The program's name or path.
@@ -419,6 +463,11 @@ mod tests {
             self.0.contains(path.to_str().unwrap())
         }
 
+        fn help(&self, _: &Path) -> Arc<str> {
+            let options: Vec<&str> = self.0.iter().copied().collect();
+            options.join("\n").into()
+        }
+
         fn game(&self, wanted: &Wanted) -> Option<Game> {
             let program = PathBuf::from(wanted.programs.first()?.replace('\\', "/"));
             self.exists(&program).then(|| Game {
@@ -462,6 +511,11 @@ mod tests {
                 full,
                 &["phone", "wine", "/b"],
                 Some("/b/x.so does not exist"),
+            ),
+            (
+                "run = [\"phone\", \"--callto\"]\nrequires.help = [\"-c\", \"--callto\"]\n",
+                &["phone", "-c", "--call"],
+                Some("the phone that is installed has no option --callto"),
             ),
             (
                 full,

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, Probe, ReadyRule, Template,
-    TemplateError, Unclaimed,
+    TemplateError, Unclaimed, Watched,
     source::{Read, Source},
 };
 use crate::{
@@ -193,6 +193,7 @@ struct RawHandoff {
     wait: Option<u16>,
     probe: Option<Probe>,
     probe_within: Option<u16>,
+    watch: Option<Watched>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -224,6 +225,8 @@ struct RawWine {
 struct Requires {
     #[serde(default)]
     programs: Vec<Spanned<String>>,
+    #[serde(default)]
+    help: Vec<Spanned<String>>,
     #[serde(default)]
     any_env: Vec<String>,
     #[serde(default)]
@@ -495,6 +498,13 @@ fn handoff(
     for program in &raw.requires.programs {
         check_named_program(place, program.span(), program.get_ref())?;
     }
+    for option in &raw.requires.help {
+        let is_option = option.get_ref().starts_with('-') && !option.get_ref().contains(' ');
+        if !is_option || raw.run.is_empty() {
+            let message = "name an option of the program of `run`, such as \"--listen\"";
+            return Err(place.error(option.span(), message));
+        }
+    }
     let ready = match &raw.ready {
         None if raw.agent.is_some() => ReadyRule::Sip,
         None if raw.adapter == AdapterKind::Listen => {
@@ -542,6 +552,7 @@ fn handoff(
         idle: seconds(raw.idle, IDLE),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
+        watch: raw.watch,
         probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
             prefix: raw.prefix.clone(),
@@ -564,6 +575,12 @@ fn handoff(
                 .programs
                 .iter()
                 .map(|program| program.get_ref().clone())
+                .collect(),
+            help: raw
+                .requires
+                .help
+                .iter()
+                .map(|option| option.get_ref().clone())
                 .collect(),
             files: all(&raw.requires.files, template)?,
             any_env: raw.requires.any_env.clone(),
@@ -865,6 +882,10 @@ run = ["wine", "game.exe", "{peer.ip}"]
             (
                 "program in the current folder",
                 GAME.replacen("\"wine\"", "\"./wine\"", 1),
+            ),
+            (
+                "required word",
+                format!("{GAME}requires.help = [\"listen\"]\n"),
             ),
             (
                 "required shell",

@@ -15,7 +15,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
+pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};

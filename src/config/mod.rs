@@ -172,6 +172,10 @@ pub struct Control {
     pub enabled: bool,
     /// Where it is.
     pub socket: Option<PathBuf>,
+    /// Whether there is a D-Bus service.
+    pub dbus: bool,
+    /// Whether an offer is shown by a notification of the desktop.
+    pub notifications: bool,
 }
 
 impl Default for Control {
@@ -179,6 +183,8 @@ impl Default for Control {
         Self {
             enabled: true,
             socket: None,
+            dbus: true,
+            notifications: true,
         }
     }
 }

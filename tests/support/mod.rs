@@ -18,6 +18,7 @@ pub(crate) mod screen;
 pub(crate) mod sides;
 pub(crate) mod sockets;
 pub(crate) mod sound;
+pub(crate) mod wireshark;
 
 use std::{
     net::Ipv4Addr,

@@ -3,7 +3,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use msn_handoff::{
@@ -21,6 +24,13 @@ use super::within;
 
 pub(crate) const ANN: &str = "ann@example.com";
 pub(crate) const BOB: &str = "bob@example.com";
+
+/// A loopback address that no other test uses, so that a game's fixed ports are free there.
+pub(crate) fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Brings every payload to the other side, and keeps what is shown.
 struct Wire(mpsc::UnboundedSender<Vec<u8>>, Arc<Mutex<Vec<String>>>);
