@@ -425,6 +425,11 @@ fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
     }
 }
 
+/// Where a program of this machine is, as for a bridge.
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+    Here.program(program)
+}
+
 fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
     machine
         .program(program)

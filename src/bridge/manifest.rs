@@ -30,6 +30,11 @@ use crate::{
 const SHELLS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "ksh", "fish", "busybox", "env", "xargs",
 ];
+/// Whether a program of that name takes one argument for many.
+pub(crate) fn is_shell(name: &str) -> bool {
+    SHELLS.contains(&name)
+}
+
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a forwarded port may be silent when its file does not say.
@@ -720,7 +725,7 @@ fn check_named_program(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or(program);
-    if SHELLS.contains(&name) {
+    if is_shell(name) {
         let message = format!(
             "{name} would take one argument for many: name the program itself, or a script of yours by its path"
         );

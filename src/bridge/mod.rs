@@ -15,8 +15,10 @@ mod wine_games;
 
 use std::sync::Arc;
 
+pub(crate) use handoff::installed;
 pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
+pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
 pub use registry::{Registry, folders, read_file};

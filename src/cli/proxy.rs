@@ -67,9 +67,17 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for told in config.without_effect(&settings.registry) {
         tracing::warn!("configuration: without effect: {told}");
     }
+    // Some handoffs ask programs for their options, which takes a moment the first time: not then,
+    // when a contact invites.
+    let registry = settings.registry.clone();
+    tokio::task::spawn_blocking(move || {
+        for handoff in registry.iter().flat_map(|bridge| &bridge.handoffs) {
+            let _ = handoff.fits();
+        }
+    });
     let dispatcher = Dispatcher::start(settings);
     let stop = CancellationToken::new();
-    let doors = control::open(&config.control, &dispatcher, &stop).await;
+    let doors = control::open(&config, &dispatcher, &stop).await;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),

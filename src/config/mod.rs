@@ -1,5 +1,7 @@
 //! The configuration file. `docs/CONFIGURATION.md` documents every key.
 
+mod hook;
+
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
@@ -15,6 +17,8 @@ use crate::{
     endpoint::policy::Network,
     negotiation::{Limits, Timers},
 };
+
+pub use hook::{Hook, Kind};
 
 /// Everything a user can set.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub recordings: Recordings,
     /// `[control]`
     pub control: Control,
+    /// `[[hook]]`
+    pub hook: Vec<Hook>,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
 }
@@ -293,6 +299,15 @@ impl Config {
         }
         if let Some(file) = self.call.play.as_ref().filter(|file| !file.is_file()) {
             told.push(format!("call.play is {}, which is no file", file.display()));
+        }
+        let hooks = self
+            .hook
+            .iter()
+            .filter_map(|hook| hook.application.as_ref());
+        for id in hooks.filter(|id| registry.by_id(id).is_none()) {
+            told.push(format!(
+                "a [[hook]] is for the application {id:?}, which no bridge has"
+            ));
         }
         told
     }

@@ -6,18 +6,23 @@ use tokio_util::sync::CancellationToken;
 use zbus::Connection;
 
 use super::{
-    bus, notification,
+    bus, hook, notification,
     socket::{self, Door},
 };
-use crate::{config::Control, dispatcher::Dispatcher};
+use crate::{config::Config, dispatcher::Dispatcher};
 
 /// Serves the doors until `stop`.
 pub async fn open(
-    settings: &Control,
+    config: &Config,
     dispatcher: &Dispatcher,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
+    let settings = &config.control;
     let mut doors = JoinSet::new();
+    if !config.hook.is_empty() {
+        let hooks = config.hook.clone().into();
+        doors.spawn(hook::serve(hooks, dispatcher.clone(), stop.clone()));
+    }
     if settings.enabled {
         let place = settings.socket.clone();
         let place = place.unwrap_or_else(socket::usual_place);

@@ -5,6 +5,7 @@ mod answer;
 pub mod bus;
 pub mod client;
 mod doors;
+pub mod hook;
 pub mod notification;
 pub mod protocol;
 pub mod socket;
