@@ -521,6 +521,10 @@ impl Account {
             application: application.id.clone(),
             name: application.name.clone(),
             role: live.role,
+            takes: match (&what, live.role) {
+                (What::Offered, Role::Invitee) => live.bridge.taken_by(Role::Invitee),
+                _ => None,
+            },
             what,
         });
     }
