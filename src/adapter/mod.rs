@@ -1,8 +1,10 @@
 //! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
+pub mod call;
 pub mod directplay;
 pub mod forward_tcp;
+pub mod listen;
 mod one_program;
 pub mod quake3;
 pub mod sip;
@@ -101,8 +103,10 @@ pub enum Report {
 /// Runs the adapter of that kind until the hand-over is over.
 pub async fn run(kind: AdapterKind, task: Task) {
     match kind {
+        AdapterKind::Call => call::run(task).await,
         AdapterKind::DirectPlay => directplay::run(task).await,
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
+        AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }

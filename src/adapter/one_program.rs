@@ -19,6 +19,13 @@ pub(super) struct Started {
     _files: PrivateDir,
 }
 
+impl Started {
+    /// Waits for its own end.
+    pub(super) async fn ended(&mut self) -> launch::Exit {
+        self.program.wait().await
+    }
+}
+
 /// Why there is no [`Started`].
 pub(super) enum NotStarted {
     /// None of the handoffs could be started.
@@ -72,7 +79,8 @@ impl Task {
     }
 }
 
-async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
+/// As [`Task::end_ordered`], while the rest of the task is lent out.
+pub(super) async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
     while !matches!(orders.recv().await, Some(Order::End) | None) {}
 }
 
@@ -197,9 +205,14 @@ pub(super) fn give_up(task: &Task, not_started: NotStarted) {
 pub(super) async fn attend(mut task: Task, mut started: Started) {
     task.report(Report::Running);
     let ended = tokio::select! {
-        exit = started.program.wait() => Some(exit),
+        exit = started.ended() => Some(exit),
         () = task.end_ordered() => None,
     };
+    leave(&task, started, ended).await;
+}
+
+/// Ends the program and tells how it ended; `ended` when it did so by itself.
+pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launch::Exit>) {
     // Also after its own end: what it left running belongs to it.
     let exit = started.program.stop().await;
     let name = started.program.name().to_owned();
@@ -235,10 +248,14 @@ pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
 
 /// The values of a hand-over to a program that joins the peer's.
 pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
-    let mut values = Values::default()
-        .with("own.ip", Value::Ip(task.own_ip))
+    known(task)
         .with("peer.ip", Value::Ip(*at.ip()))
-        .with("peer.port", Value::Port(at.port()));
+        .with("peer.port", Value::Port(at.port()))
+}
+
+/// The values that every hand-over has.
+pub(super) fn known(task: &Task) -> Values {
+    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
     // A handle that no program should get is not given to one.
     if let Ok(peer) = Value::word("peer", &task.peer) {
         values.set("peer", peer);

@@ -43,6 +43,14 @@ pub enum ReadyRule {
     Udp(Template),
 }
 
+/// How the peer's program is looked for before ours is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// A TCP connection to its port, closed at once.
+    Tcp,
+}
+
 /// One way to hand over.
 #[derive(Debug, Clone)]
 pub struct Handoff {
@@ -72,6 +80,12 @@ pub struct Handoff {
     pub to: Option<Ipv4Addr>,
     /// How long a forwarded port may be silent.
     pub idle: Duration,
+    /// How long the peer's program is left to begin before ours calls.
+    pub wait: Duration,
+    /// How the peer's program is looked for before ours calls; not at all without one.
+    pub probe: Option<Probe>,
+    /// How long it is looked for.
+    pub probe_within: Duration,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.

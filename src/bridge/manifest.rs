@@ -13,8 +13,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, ReadyRule, Template,
-    Unclaimed,
+    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, Probe, ReadyRule, Template,
+    TemplateError, Unclaimed,
     source::{Read, Source},
 };
 use crate::{
@@ -34,6 +34,8 @@ const SHELLS: &[&str] = &[
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a forwarded port may be silent when its file does not say.
 const IDLE: Duration = Duration::from_secs(300);
+/// How long the peer's program is looked for when its file does not say.
+const PROBE_WITHIN: Duration = Duration::from_secs(60);
 
 /// As much of a file as says whether there is more to read.
 #[derive(Debug, Deserialize)]
@@ -187,6 +189,9 @@ struct RawHandoff {
     wine: Option<RawWine>,
     to: Option<Spanned<Ipv4Addr>>,
     idle: Option<u16>,
+    wait: Option<u16>,
+    probe: Option<Probe>,
+    probe_within: Option<u16>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -277,7 +282,7 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
         .handoff
         .iter()
         .filter(|raw| raw.get_ref().enabled)
-        .map(|raw| handoff(&place, raw, &application.guids))
+        .map(|raw| handoff(&place, raw, &application))
         .collect::<Result<_, _>>()?;
     check_distinct(&place)?;
     Ok(Reading::Bridge(Box::new(Bridge {
@@ -423,7 +428,7 @@ fn check_distinct(place: &Read<'_, File>) -> Result<(), BridgeError> {
 fn handoff(
     place: &Read<'_, File>,
     raw: &Spanned<RawHandoff>,
-    guids: &[Guid],
+    application: &Application,
 ) -> Result<Handoff, BridgeError> {
     let raw = raw.get_ref();
     let start = raw.name.span();
@@ -448,6 +453,13 @@ fn handoff(
         let message = "\"forward-tcp\" needs `ports`, and `to`: the address they lead to";
         return Err(place.error(start, message));
     }
+    let one_program = matches!(raw.adapter, AdapterKind::Call | AdapterKind::Listen);
+    if one_program && raw.run.is_empty() {
+        return Err(place.error(
+            start,
+            "\"call\" and \"listen\" need `run`: they start a program",
+        ));
+    }
     let to = raw.to.as_ref().map(|to| *to.get_ref());
     if let Some(to) = &raw.to
         && (to.get_ref().is_unspecified()
@@ -471,6 +483,9 @@ fn handoff(
     }
     let ready = match &raw.ready {
         None if raw.agent.is_some() => ReadyRule::Sip,
+        None if raw.adapter == AdapterKind::Listen => {
+            listening(application).map_err(|error| place.error(start.clone(), error))?
+        }
         None | Some(RawReady::Started) => ReadyRule::Started,
         Some(RawReady::Sip) => ReadyRule::Sip,
         Some(RawReady::Output(text)) => ReadyRule::Output(text.clone()),
@@ -487,7 +502,10 @@ fn handoff(
     Ok(Handoff {
         name: raw.name.get_ref().clone(),
         adapter: raw.adapter,
-        role: raw.role.map(Role::from),
+        role: raw
+            .role
+            .map(Role::from)
+            .or_else(|| own_role(raw.adapter, application)),
         medium: raw.medium,
         builtin: raw.builtin,
         run,
@@ -505,12 +523,13 @@ fn handoff(
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
         to,
-        idle: raw
-            .idle
-            .map_or(IDLE, |seconds| Duration::from_secs(seconds.into())),
+        idle: seconds(raw.idle, IDLE),
+        wait: seconds(raw.wait, Duration::ZERO),
+        probe: raw.probe,
+        probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
             prefix: raw.prefix.clone(),
-            guids: guids.to_vec(),
+            guids: application.guids.clone(),
             name: raw.registered.as_deref().map(Pattern::new),
             programs: raw.programs.clone(),
         }),
@@ -536,10 +555,35 @@ fn handoff(
             any_what: raw.requires.any_what.clone(),
         },
         ready,
-        ready_within: raw
-            .ready_within
-            .map_or(READY_WITHIN, |s| Duration::from_secs(s.into())),
+        ready_within: seconds(raw.ready_within, READY_WITHIN),
         stop,
+    })
+}
+
+fn seconds(given: Option<u16>, or: Duration) -> Duration {
+    given.map_or(or, |seconds| Duration::from_secs(seconds.into()))
+}
+
+/// The role of a program that calls, or of one that listens, where the negotiation settles it.
+fn own_role(adapter: AdapterKind, application: &Application) -> Option<Role> {
+    let listener = match application.listens {
+        Listens::Inviter => Role::Inviter,
+        Listens::Invitee => Role::Invitee,
+        Listens::Both | Listens::Neither => return None,
+    };
+    match adapter {
+        AdapterKind::Listen => Some(listener),
+        AdapterKind::Call => Some(listener.other()),
+        _ => None,
+    }
+}
+
+/// That a program listens where it was told to: nobody is sent to an address without it.
+fn listening(application: &Application) -> Result<ReadyRule, TemplateError> {
+    let at = Template::read("{own.ip}:{own.port}", &[])?;
+    Ok(match application.port.map(|port| port.transport) {
+        Some(Transport::Udp) => ReadyRule::Udp(at),
+        Some(Transport::Tcp) | None => ReadyRule::Tcp(at),
     })
 }
 
@@ -746,6 +790,11 @@ run = ["wine", "game.exe", "{peer.ip}"]
             (
                 "forwards nowhere",
                 GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),
+            ),
+            (
+                "calls with nothing",
+                GAME.replacen("\"sip\"", "\"call\"", 1)
+                    .replacen("run =", "agent = \"x\" #", 1),
             ),
             (
                 "forwards to many",

@@ -15,7 +15,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
+pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
@@ -30,6 +30,10 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A program that calls the peer's, which listens.
+    Call,
+    /// A program that listens before our address is told.
+    Listen,
     /// A game that speaks DirectPlay 4, in Wine: waits until the host's session is there.
     #[serde(rename = "directplay")]
     DirectPlay,
@@ -88,6 +92,26 @@ impl Bridge {
     #[must_use]
     pub fn can_be_taken(&self, role: Role) -> bool {
         self.adapter(role).is_some()
+    }
+
+    /// What would be done with it here, for people: `linphone is started for it`.
+    #[must_use]
+    pub fn taken_by(&self, role: Role) -> Option<String> {
+        let runs = |handoff: &&Handoff| handoff.medium == Medium::Session && handoff.fits().is_ok();
+        let mut takers = self.handoffs(role).filter(runs);
+        let first = takers.next()?;
+        if first.builtin {
+            return Some(format!("{} takes it", first.name));
+        }
+        if first.run.is_empty() {
+            return Some(format!("it is given to {}", first.name));
+        }
+        let mut names = vec![first.name.as_str()];
+        // Which game it is shows only when the host is asked.
+        if first.adapter == AdapterKind::Quake3 {
+            names.extend(takers.map(|handoff| handoff.name.as_str()));
+        }
+        Some(format!("{} is started for it", names.join(" or ")))
     }
 
     /// The adapter of the first handoff that can run here.

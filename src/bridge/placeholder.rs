@@ -17,6 +17,7 @@ pub(super) const KNOWN: &[&str] = &[
     "game.guid",
     "game.mod",
     "own.ip",
+    "own.port",
     "peer",
     "peer.ip",
     "peer.port",

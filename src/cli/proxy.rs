@@ -5,12 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::{
     config::Config,
+    control::socket,
     dispatcher::{self, Dispatcher},
     endpoint::own,
     front::proxy::{Proxy, ProxySettings},
@@ -67,6 +71,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tracing::warn!("configuration: without effect: {told}");
     }
     let dispatcher = Dispatcher::start(settings);
+    let stop = CancellationToken::new();
+    let control = control(&config, &dispatcher, &stop).await;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
@@ -77,7 +83,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
             Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
         })?;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
-    let stop = CancellationToken::new();
     let serving = proxy.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
@@ -90,7 +95,32 @@ async fn serve(config: Config) -> Result<(), Failure> {
             serving.await;
         }
     }
+    stop.cancel();
+    if let Some(control) = control {
+        let _ = control.await;
+    }
     Ok(())
+}
+
+/// Opens the control socket. Without it everything else works.
+async fn control(
+    config: &Config,
+    dispatcher: &Dispatcher,
+    stop: &CancellationToken,
+) -> Option<JoinHandle<()>> {
+    if !config.control.enabled {
+        return None;
+    }
+    let place = config.control.socket.clone();
+    let place = place.unwrap_or_else(socket::usual_place);
+    match socket::Door::open(&place).await {
+        Ok(door) => Some(tokio::spawn(door.serve(dispatcher.clone(), stop.clone()))),
+        Err(error) => {
+            let socket = place.display();
+            tracing::warn!(%socket, %error, "no control socket: another msn-handoff may have it");
+            None
+        }
+    }
 }
 
 /// The address of ours that leads to the server.

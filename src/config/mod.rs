@@ -34,6 +34,8 @@ pub struct Config {
     pub call: Call,
     /// `[recordings]`
     pub recordings: Recordings,
+    /// `[control]`
+    pub control: Control,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
 }
@@ -160,6 +162,25 @@ impl Default for Call {
 pub struct Recordings {
     /// Where recordings go.
     pub folder: Option<PathBuf>,
+}
+
+/// `[control]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Control {
+    /// Whether there is a control socket.
+    pub enabled: bool,
+    /// Where it is.
+    pub socket: Option<PathBuf>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            socket: None,
+        }
+    }
 }
 
 /// What is wrong with the configuration.

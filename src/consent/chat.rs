@@ -2,9 +2,10 @@
 //!
 //! Lines are shown to our user only. Text that a peer chose is cleaned first.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use crate::{
+    endpoint::whereabouts,
     event::What,
     invitation::{CancelCode, Medium},
     negotiation::{EndReason, InvitationId, Offer, Role},
@@ -25,6 +26,8 @@ pub enum Command {
     Decline(Option<String>),
     /// `/hangup [APPLICATION]`
     HangUp(Option<String>),
+    /// `/invite [APPLICATION]`
+    Invite(Option<String>),
     /// `/handoff`, `/handoff help`
     Help,
     /// `/handoff status`
@@ -55,6 +58,10 @@ pub enum Choice {
     Decline(InvitationId),
     /// End this one.
     HangUp(InvitationId),
+    /// Invite the contact to this application.
+    Invite(String),
+    /// Say what the contact can be invited to.
+    Applications,
     /// Only an answer.
     Answer(Vec<String>),
 }
@@ -74,6 +81,7 @@ impl Command {
             ("/accept", _) => Some(Self::Accept(subject)),
             ("/decline", _) => Some(Self::Decline(subject)),
             ("/hangup", _) => Some(Self::HangUp(subject)),
+            ("/invite", _) => Some(Self::Invite(subject)),
             ("/handoff", None | Some("help")) => Some(Self::Help),
             ("/handoff", Some("status")) => Some(Self::Status),
             _ => None,
@@ -90,6 +98,8 @@ impl Command {
                 .map_or_else(|line| Choice::Answer(vec![line]), Choice::Decline),
             Self::HangUp(subject) => pick(open, subject.as_deref(), |_| true)
                 .map_or_else(|line| Choice::Answer(vec![line]), Choice::HangUp),
+            Self::Invite(Some(subject)) => Choice::Invite(subject.clone()),
+            Self::Invite(None) => Choice::Applications,
             Self::Help => Choice::Answer(help()),
             Self::Status => Choice::Answer(status(open)),
         }
@@ -131,12 +141,30 @@ fn help() -> Vec<String> {
         "/accept - take what this contact offers",
         "/decline - do not",
         "/hangup - end it",
+        "/invite voice - invite this contact; /invite alone says to what. The beginning of a name is enough",
         "/handoff status - what is open with this contact",
         "These lines never reach your contact.",
     ]
     .into_iter()
     .map(|line| format!("{MARK}{line}"))
     .collect()
+}
+
+/// What this contact can be invited to.
+#[must_use]
+pub fn invitable(ids: &[String]) -> String {
+    if ids.is_empty() {
+        return format!(
+            "{MARK}nothing that you could invite to is installed; see msn-handoff doctor."
+        );
+    }
+    format!("{MARK}you can invite this contact to: {}.", ids.join(", "))
+}
+
+/// Why a command was not obeyed.
+#[must_use]
+pub fn refused(why: &impl std::fmt::Display) -> String {
+    format!("{MARK}{}", sentence(&clean(&why.to_string())))
 }
 
 fn status(open: &[Open]) -> Vec<String> {
@@ -148,9 +176,9 @@ fn status(open: &[Open]) -> Vec<String> {
         .collect()
 }
 
-/// The line that asks.
+/// The line that asks: who, what, where from if that is known, and what a yes would do.
 #[must_use]
-pub fn offer(offer: &Offer) -> String {
+pub fn offer(offer: &Offer, takes: Option<&str>) -> String {
     let what = match offer
         .capabilities
         .as_ref()
@@ -169,7 +197,15 @@ pub fn offer(offer: &Offer) -> String {
     {
         let _ = write!(line, " (\"{name}\")");
     }
-    line.push_str(". Type /accept or /decline.");
+    if let Some(candidate) = offer.candidates.first() {
+        let lies = whereabouts::of(candidate.ip, &whereabouts::neighbourhoods());
+        let _ = write!(line, ", from {}, {lies}", candidate.ip);
+    }
+    line.push_str(". Type /accept or /decline");
+    if let Some(takes) = takes {
+        let _ = write!(line, "; on accept {takes}");
+    }
+    line.push('.');
     line
 }
 
@@ -184,13 +220,20 @@ pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
         },
         What::Accepted => format!("{name}: accepted."),
         What::Listening { .. } | What::Signal(_) => return None,
-        What::Connected { to } => format!("{name}: the contact is at {}.", clean(to)),
+        What::Connected { to, lies } => {
+            let lies = lies.map_or_else(String::new, |lies| format!(", {lies}"));
+            format!("{name}: the contact is at {}{lies}.", clean(to))
+        }
         What::ProgramStarted { program, .. } => format!("{name}: {program} was started."),
         What::Progress(words) => format!("{name}: {}", sentence(&clean(words))),
         What::ProgramEnded { program, how } => {
             format!("{name}: {program} is gone ({}).", clean(how))
         }
-        What::Ended { reason } => format!("{name} is over: {}", sentence(&clean(reason))),
+        What::Ended { reason, lasted } => {
+            let lasted =
+                lasted.map_or_else(String::new, |lasted| format!(" after {}", clock(lasted)));
+            format!("{name} is over{lasted}: {}", sentence(&clean(reason)))
+        }
     };
     Some(format!("{MARK}{text}"))
 }
@@ -217,6 +260,17 @@ pub fn peer_left(code: Option<&CancelCode>) -> String {
             clean(code.as_str())
         ),
         None => "the contact's client let go of the invitation; the call goes on".to_owned(),
+    }
+}
+
+/// `1:05`, or `1:02:05`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
     }
 }
 
@@ -260,6 +314,7 @@ mod tests {
             ("/accept voice", Some(Command::Accept(Some("voice".into())))),
             ("/decline", Some(Command::Decline(None))),
             ("/hangup", Some(Command::HangUp(None))),
+            ("/invite voice", Some(Command::Invite(Some("voice".into())))),
             ("/handoff", Some(Command::Help)),
             ("/handoff help", Some(Command::Help)),
             ("/handoff status", Some(Command::Status)),
@@ -311,7 +366,7 @@ mod tests {
         let mut application = Application::new("voice", guid, "an audio conversation");
         application.name = "voice or video call".into();
         let call = |requested: &[Medium], name: &str| {
-            offer(&Offer {
+            let offered = Offer {
                 peer: "alice@example.com".into(),
                 application: Arc::new(application.clone()),
                 name: Some(name.into()),
@@ -324,7 +379,8 @@ mod tests {
                 connection: None,
                 cookie: "1".into(),
                 session_id: None,
-            })
+            };
+            offer(&offered, Some("linphone is started for it"))
         };
         let mut lines = vec![
             call(&[Medium::Audio], "an audio conversation"),
@@ -334,7 +390,8 @@ mod tests {
             What::Offered,
             What::Accepted,
             What::Connected {
-                to: "192.0.2.10:5060".into(),
+                to: "8.8.4.4:5060".into(),
+                lies: Some(whereabouts::Whereabouts::Internet),
             },
             What::ProgramStarted {
                 program: "linphone".into(),
@@ -347,18 +404,19 @@ mod tests {
             },
             What::Ended {
                 reason: ended(&EndReason::HungUp, None),
+                lasted: Some(Duration::from_secs(3725)),
             },
             What::Ended {
                 reason: ended(&EndReason::TimedOut(Waiting::SecondAccept), None),
+                lasted: None,
             },
             What::Ended {
-                reason: ended(
-                    &EndReason::ProgramEnded,
-                    Some("the contact hung up after 12 s"),
-                ),
+                reason: ended(&EndReason::ProgramEnded, Some("the contact hung up")),
+                lasted: Some(Duration::from_secs(12)),
             },
             What::Ended {
                 reason: ended(&EndReason::ProgramFailed, Some("no answer from linphone")),
+                lasted: None,
             },
             What::Progress(peer_left(Some(&CancelCode::Timeout))),
         ];

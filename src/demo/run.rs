@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     config::Call,
     consent::Rules,
-    dispatcher::{self, Dispatcher, InviteError},
+    dispatcher::{self, Dispatcher, VerbError},
     endpoint::policy::Policy,
     front::proxy::{Proxy, ProxySettings},
     media::level::{Recording, RecordingError},
@@ -83,7 +83,7 @@ pub enum DemoError {
     Client(#[from] ClientError),
     /// The peer could not invite.
     #[error("inviting: {0}")]
-    Invite(#[from] InviteError),
+    Invite(#[from] VerbError),
     /// It began and did not come to its end.
     #[error(transparent)]
     Play(#[from] PlayError),
@@ -189,7 +189,7 @@ async fn perform(
     let played = async {
         let (user, window) = Client::login(ClientSettings::new(door, USER.0)).await?;
         let (peer, events) = Client::login(ClientSettings::new(server.ns_addr(), PEER.0)).await?;
-        let (account, _rest) = client::join(&peer, events, Arc::new(theirs.clone()));
+        let (_, _rest) = client::join(&peer, events, Arc::new(theirs.clone()));
         let stage = Stage {
             clock,
             ladder: Ladder::new(
@@ -207,7 +207,7 @@ async fn perform(
             theirs: theirs.events(),
             talk: settings.talk,
         };
-        theirs.invite(account, USER.0, voice::APPLICATION)?;
+        theirs.invite(None, USER.0, voice::APPLICATION)?;
         let played = stage.play().await;
         user.sign_out().await;
         peer.sign_out().await;

@@ -258,6 +258,7 @@ mod tests {
             invitation: InvitationId(1),
             account: ANN.to_owned(),
             peer: BOB.to_owned(),
+            name: "voice call".into(),
             application: "voice".to_owned(),
             role: Role::Invitee,
             what,

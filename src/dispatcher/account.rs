@@ -6,18 +6,20 @@ use std::{
 };
 
 use super::{
-    AccountId, Carrier, Delivery, InviteError, Shared, Verdict,
+    AccountId, Carrier, Delivery, Open, Shared, VerbError, Verdict,
     handover::{self, HandOver},
 };
 use crate::{
     adapter::{Order, Report},
     bridge::{Bridge, Unclaimed},
     consent::{Decision, chat},
+    endpoint::whereabouts,
     event::{Event, What},
     invitation::{CancelCode, Command, Medium, Message},
+    msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, State, Treatment,
+        Output, Role, Settings, Summary, Treatment,
     },
 };
 
@@ -42,6 +44,8 @@ struct Live {
     bridge: Arc<Bridge>,
     media: Vec<Medium>,
     hand_over: Option<HandOver>,
+    /// When the hand-over began to work.
+    since: Option<Now>,
     /// The adapter's own words for the end, when it had some.
     last_words: Option<String>,
     /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
@@ -59,7 +63,7 @@ impl Account {
             id,
             handle: handle.to_owned(),
             carrier,
-            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT)),
+            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
             signed_out: false,
         }
@@ -109,28 +113,58 @@ impl Account {
             chat::Choice::Accept(id) => self.accept(shared, id),
             chat::Choice::Decline(id) => self.decline(shared, id),
             chat::Choice::HangUp(id) => self.hang_up(shared, id),
-            chat::Choice::Answer(lines) => {
-                for line in lines {
-                    self.carrier.show(peer, &line);
+            chat::Choice::Answer(lines) => self.show(peer, &lines),
+            chat::Choice::Invite(application) => {
+                let registry = Arc::clone(&shared.settings.registry);
+                let invited = registry
+                    .meant(&application)
+                    .and_then(|bridge| self.invite(shared, peer, bridge));
+                if let Err(error) = invited {
+                    self.show(peer, &[chat::refused(&error)]);
                 }
+            }
+            chat::Choice::Applications => {
+                let ids = shared.settings.registry.can_be_invited_to();
+                self.show(peer, &[chat::invitable(&ids)]);
             }
         }
     }
 
+    fn show(&self, peer: &str, lines: &[String]) {
+        for line in lines {
+            self.carrier.show(peer, line);
+        }
+    }
+
+    /// What is open, oldest first.
+    pub(super) fn open(&self, now: Now) -> Vec<Open> {
+        let open = |session: Summary| {
+            let live = self.live.get(&session.id).filter(|live| !live.over)?;
+            Some(Open {
+                invitation: session.id,
+                account: self.handle.clone(),
+                peer: session.peer,
+                application: session.application,
+                name: live.bridge.application.name.clone(),
+                role: session.role,
+                state: session.state,
+                running: live.since.map(|since| now.saturating_sub(since)),
+            })
+        };
+        self.engine.sessions().filter_map(open).collect()
+    }
+
     /// What is open with one peer, for the chat commands.
     fn with_peer(&self, peer: &str) -> Vec<chat::Open> {
-        self.engine
-            .sessions()
-            .filter(|session| session.peer.eq_ignore_ascii_case(peer))
-            .filter_map(|session| {
-                let live = self.live.get(&session.id)?;
-                Some(chat::Open {
-                    id: session.id,
-                    application: live.bridge.application.id.clone(),
-                    name: live.bridge.application.name.clone(),
-                    asks_us: session.state == State::Offered && session.role == Role::Invitee,
-                    state: session.state.to_string(),
-                })
+        self.open(Now::ZERO)
+            .into_iter()
+            .filter(|open| open.peer.eq_ignore_ascii_case(peer))
+            .map(|open| chat::Open {
+                id: open.invitation,
+                asks_us: open.asks_us(),
+                application: open.application,
+                name: open.name,
+                state: open.state.to_string(),
             })
             .collect()
     }
@@ -140,7 +174,18 @@ impl Account {
         shared: &Arc<Shared>,
         peer: &str,
         bridge: &Arc<Bridge>,
-    ) -> Result<InvitationId, InviteError> {
+    ) -> Result<InvitationId, VerbError> {
+        let contact = roster::bare(peer);
+        if !contact.contains('@') || !roster::is_word(contact) {
+            return Err(VerbError::NoContact(peer.to_owned()));
+        }
+        let peer = contact;
+        if !bridge.can_be_taken(Role::Inviter) {
+            return Err(VerbError::NotInstalled {
+                name: bridge.application.name.clone(),
+                install: bridge.install.clone(),
+            });
+        }
         let entropy = handover::entropy()?;
         let id = self.engine.next_id();
         let media = bridge.application.media.clone();
@@ -239,6 +284,7 @@ impl Account {
                 self.tell(shared, id, What::ProgramStarted { program, pid });
             }
             Report::Running => {
+                live.since.get_or_insert_with(|| shared.clock.now());
                 self.feed(shared, Input::Running(id));
             }
             Report::ProgramEnded { program, how } => {
@@ -332,7 +378,10 @@ impl Account {
             Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
             Output::Connected { id, remote } => {
                 let to = remote.describe();
-                self.tell(shared, id, What::Connected { to });
+                let near = whereabouts::neighbourhoods();
+                let first = remote.candidates.first();
+                let lies = first.map(|candidate| whereabouts::of(candidate.ip, &near));
+                self.tell(shared, id, What::Connected { to, lies });
                 self.order(id, Order::Connected(remote));
                 None
             }
@@ -381,7 +430,8 @@ impl Account {
             }
             Decision::Refuse => Some(Input::Decline(id, CancelCode::Reject)),
             Decision::Ask => {
-                let line = chat::offer(&offer);
+                let takes = bridge.taken_by(Role::Invitee);
+                let line = chat::offer(&offer, takes.as_deref());
                 self.carrier.show(&offer.peer, &line);
                 None
             }
@@ -433,12 +483,14 @@ impl Account {
         live.over = true;
         let keep = reason.leaves_program_running();
         let reason = chat::ended(reason, live.last_words.as_deref());
+        let now = shared.clock.now();
+        let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {
             live.hand_over.is_some()
         } else {
             live.end()
         };
-        self.tell(shared, id, What::Ended { reason });
+        self.tell(shared, id, What::Ended { reason, lasted });
         if !cleaning_up {
             self.live.remove(&id);
         }
@@ -466,6 +518,7 @@ impl Account {
             account: self.handle.clone(),
             peer: live.peer.clone(),
             application: application.id.clone(),
+            name: application.name.clone(),
             role: live.role,
             what,
         });
@@ -480,6 +533,7 @@ impl Live {
             bridge,
             media,
             hand_over: None,
+            since: None,
             last_words: None,
             over: false,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{AccountId, InviteError, Shared};
+use super::{AccountId, Shared, VerbError};
 use crate::{
     adapter::{self, Order, Task},
     bridge::Bridge,
@@ -96,9 +96,9 @@ pub(super) struct Entropy {
 }
 
 /// Draws what an INVITE needs.
-pub(super) fn entropy() -> Result<Entropy, InviteError> {
+pub(super) fn entropy() -> Result<Entropy, VerbError> {
     let mut bytes = [0u8; 20];
-    getrandom::fill(&mut bytes).map_err(|_| InviteError::NoEntropy)?;
+    getrandom::fill(&mut bytes).map_err(|_| VerbError::NoEntropy)?;
     let [a, b, c, d, id @ ..] = bytes;
     let cookie = u32::from_le_bytes([a, b, c, d]) % 999_999 + 1;
     let hex: String = id.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -11,6 +11,7 @@
 mod account;
 mod carrier;
 mod handover;
+mod verbs;
 
 use std::{
     collections::BTreeMap,
@@ -32,10 +33,11 @@ use crate::{
     consent::{Rules, chat},
     endpoint::policy::Policy,
     event::Event,
-    negotiation::{self, InvitationId},
+    negotiation,
 };
 use account::Account;
 pub use carrier::{AccountId, Carrier, Delivery, Invitations, Verdict};
+pub use verbs::{Open, VerbError};
 
 /// How many events a slow subscriber may lag behind before it misses some.
 const EVENT_BACKLOG: usize = 1024;
@@ -108,21 +110,6 @@ struct Accounts {
     table: BTreeMap<AccountId, Account>,
 }
 
-/// Why [`Dispatcher::invite`] cannot.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InviteError {
-    /// No such account is signed in.
-    #[error("that account is not signed in")]
-    NoAccount,
-    /// No bridge has that id.
-    #[error("no application is called {0:?}; `msn-handoff bridges` lists them")]
-    NoApplication(String),
-    /// The operating system gave no random numbers.
-    #[error("no random numbers for the cookie")]
-    NoEntropy,
-}
-
 impl Dispatcher {
     /// Starts the hub on the current tokio runtime.
     #[must_use]
@@ -145,42 +132,6 @@ impl Dispatcher {
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.shared.events.subscribe()
-    }
-
-    /// Invites `peer` to the application with that bridge id.
-    ///
-    /// # Errors
-    /// When the account or the application is unknown.
-    pub fn invite(
-        &self,
-        id: AccountId,
-        peer: &str,
-        application: &str,
-    ) -> Result<InvitationId, InviteError> {
-        let bridge = self
-            .shared
-            .settings
-            .registry
-            .by_id(application)
-            .ok_or_else(|| InviteError::NoApplication(application.to_owned()))?;
-        let mut accounts = self.shared.lock();
-        let account = accounts.here(id).ok_or(InviteError::NoAccount)?;
-        account.invite(&self.shared, peer, bridge)
-    }
-
-    /// Says yes to an offer.
-    pub fn accept(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.accept(shared, invitation));
-    }
-
-    /// Says no to an offer.
-    pub fn decline(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.decline(shared, invitation));
-    }
-
-    /// Ends an invitation, whatever its state.
-    pub fn hang_up(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.hang_up(shared, invitation));
     }
 
     /// Ends every invitation and waits until every adapter has cleaned up.

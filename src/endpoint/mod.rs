@@ -3,3 +3,4 @@
 pub mod own;
 pub mod policy;
 pub mod socket;
+pub mod whereabouts;

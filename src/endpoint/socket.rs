@@ -7,10 +7,11 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream};
 
 use super::policy::Allowed;
 
@@ -62,6 +63,32 @@ pub async fn tcp_connect_peer_from(
     tokio::time::timeout(within, socket.connect(address.address()))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Listens on a socket of the file system, in place of one that nobody listens on any more.
+///
+/// # Errors
+/// As the system says; [`io::ErrorKind::AddrInUse`] when somebody listens there.
+pub async fn unix_listen(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+        bound => return bound,
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// Connects to a socket of the file system.
+///
+/// # Errors
+/// As the system says.
+pub async fn unix_connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
 }
 
 /// Binds UDP.

@@ -1,6 +1,5 @@
 //! Media: the gates to SIP, SDP and RTP, and what is built on them.
 
-pub mod answerer;
 pub mod audio;
 pub mod level;
 pub mod lock;
@@ -10,7 +9,6 @@ pub mod relay;
 pub mod reorder;
 pub mod rtcp;
 pub mod rtp;
-pub mod rtpdump;
 pub mod sdp;
 pub mod sip;
 pub mod sniff;

@@ -17,7 +17,9 @@ use std::{
 use msn_handoff::{
     bridge::Registry,
     consent::{Decision, Rules},
-    dispatcher::{AccountId, Carrier, Delivery, Dispatcher, Invitations, Settings, Verdict},
+    dispatcher::{
+        AccountId, Carrier, Delivery, Dispatcher, Invitations, Settings, VerbError, Verdict,
+    },
     endpoint::policy::Policy,
     event::{Event, What},
     negotiation,
@@ -164,10 +166,7 @@ fn ended(what: &What) -> bool {
 #[tokio::test]
 async fn an_offer_is_asked_in_the_chat_and_accepted_there() {
     let (mut alice, mut bob) = pair(Rules::default());
-    alice
-        .dispatcher
-        .invite(alice.account, BOB, "voice")
-        .unwrap();
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
     bob.until(|what| *what == What::Offered).await;
     assert!(
         bob.shown()
@@ -192,10 +191,7 @@ async fn an_offer_is_asked_in_the_chat_and_accepted_there() {
 #[tokio::test]
 async fn a_rule_accepts_without_a_question() {
     let (mut alice, mut bob) = pair(allow());
-    alice
-        .dispatcher
-        .invite(alice.account, BOB, "voice")
-        .unwrap();
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
     bob.until(|what| matches!(what, What::Connected { .. }))
         .await;
     assert!(!bob.shown().contains("/accept"), "{}", bob.shown());
@@ -207,10 +203,7 @@ async fn a_rule_accepts_without_a_question() {
 #[tokio::test]
 async fn a_refusal_reaches_the_inviter_in_words() {
     let (mut alice, mut bob) = pair(Rules::default());
-    alice
-        .dispatcher
-        .invite(alice.account, BOB, "voice")
-        .unwrap();
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
     bob.until(|what| *what == What::Offered).await;
     bob.types(ALICE, "/decline");
     alice.until(ended).await;
@@ -261,10 +254,7 @@ async fn what_is_not_ours_passes() {
 #[tokio::test]
 async fn a_client_that_signs_out_ends_its_invitations() {
     let (mut alice, mut bob) = pair(allow());
-    alice
-        .dispatcher
-        .invite(alice.account, BOB, "voice")
-        .unwrap();
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
     bob.until(|what| matches!(what, What::Connected { .. }))
         .await;
     bob.dispatcher.detach(bob.account);
@@ -285,4 +275,62 @@ async fn the_hub_ends_when_its_last_handle_does() {
         matches!(closed, Err(broadcast::error::RecvError::Closed)),
         "{closed:?}"
     );
+}
+
+#[tokio::test]
+async fn an_invitation_is_begun_in_the_chat_by_the_beginning_of_a_name() {
+    let (alice, mut bob) = pair(Rules::default());
+    assert_eq!(alice.types(BOB, "/invite"), Verdict::Taken);
+    assert!(alice.shown().contains("you can invite this contact to: "));
+    assert_eq!(alice.types(BOB, "/invite voi"), Verdict::Taken);
+    bob.until(|what| matches!(what, What::Offered)).await;
+    assert_eq!(alice.types(BOB, "/invite chess"), Verdict::Taken);
+    let shown = alice.shown();
+    assert!(
+        shown.contains("no application is called \"chess\""),
+        "{shown}"
+    );
+    assert_eq!(
+        alice.types(BOB, "/invite remote-assistance"),
+        Verdict::Taken
+    );
+    assert!(
+        alice.shown().contains("nothing that could take it"),
+        "{}",
+        alice.shown()
+    );
+}
+
+#[tokio::test]
+async fn what_is_open_is_listed_and_obeyed_from_any_door() {
+    let (mut alice, mut bob) = pair(Rules::default());
+    assert!(matches!(
+        alice
+            .dispatcher
+            .invite(Some("eve@example.com"), BOB, "voice"),
+        Err(VerbError::NoAccount(_))
+    ));
+    assert!(matches!(
+        alice.dispatcher.invite(None, "bob", "voice"),
+        Err(VerbError::NoContact(_))
+    ));
+    let ours = alice.dispatcher.invite(Some(ALICE), BOB, "voice").unwrap();
+    bob.until(|what| matches!(what, What::Offered)).await;
+    let [offer] = &bob.dispatcher.open()[..] else {
+        panic!("{:?}", bob.dispatcher.open());
+    };
+    assert!(offer.asks_us());
+    assert_eq!((offer.account.as_str(), offer.peer.as_str()), (BOB, ALICE));
+    assert_eq!(alice.dispatcher.accept(ours), Err(VerbError::NotAsked));
+    let theirs = offer.invitation;
+    bob.dispatcher.accept(theirs).unwrap();
+    assert_eq!(bob.dispatcher.decline(theirs), Err(VerbError::NotAsked));
+    alice
+        .until(|what| matches!(what, What::Connected { .. }))
+        .await;
+    alice.dispatcher.hang_up(ours).unwrap();
+    alice.until(ended).await;
+    assert_eq!(alice.dispatcher.hang_up(ours), Err(VerbError::NotOpen));
+    bob.until(ended).await;
+    assert!(bob.dispatcher.open().is_empty());
 }

@@ -5,6 +5,7 @@
 mod directplay;
 mod forward;
 mod negotiated;
+mod programs;
 mod quake3;
 #[path = "../support/mod.rs"]
 mod support;

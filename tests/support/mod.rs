@@ -14,6 +14,7 @@ pub(crate) mod handset;
 pub(crate) mod linphone;
 pub(crate) mod media;
 pub(crate) mod rtc;
+pub(crate) mod sides;
 pub(crate) mod sockets;
 pub(crate) mod sound;
 

@@ -22,6 +22,7 @@ use crate::{
     endpoint::{policy::Allowed, socket},
     event::{Party, Signal, SignalKind},
     media::{
+        audio::source::Source,
         sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
@@ -31,8 +32,8 @@ use crate::{
 
 use super::{
     agents::{Contender, Contenders, Event, Runner, player_plan, question},
-    builtin::{BuiltIn, announcement},
-    front::{Agent, Front, Hop, Input, Media, Output, Setup},
+    builtin::BuiltIn,
+    front::{Agent, Front, Hop, Input, Media, Output, Picture, Setup},
     sound::Sound,
 };
 
@@ -195,6 +196,8 @@ struct Driver {
     /// The program for the picture, and the one that runs.
     player: Option<Handoff>,
     playing: Option<Runner>,
+    /// The picture goes somewhere.
+    shown: bool,
     values: Values,
     asking: Option<Asking>,
     asking_id: Token,
@@ -309,6 +312,7 @@ impl Driver {
             attempt: 0,
             player,
             playing: None,
+            shown: false,
             values,
             asking: None,
             asking_id,
@@ -377,23 +381,26 @@ impl Driver {
         {
             runner.stop().await;
         }
-        let recordings = self.sound.end().await;
+        let over = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
             if let Event::Ended { name, how } = event {
-                self.report(Report::ProgramEnded { program: name, how });
+                let ended = Report::ProgramEnded { program: name, how };
+                let _ = self.task.reports.send(ended);
             }
         }
         if let Some((why, _)) = self.finished.take() {
-            let made: Vec<String> = recordings
+            let made: Vec<String> = over
+                .recordings
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
-            let text = if made.is_empty() {
-                why
-            } else {
-                format!("{why}; recorded in {}", made.join(" and "))
-            };
-            self.report(Report::Finished(text));
+            let recorded =
+                (!made.is_empty()).then(|| format!("recorded in {}", made.join(" and ")));
+            let text: Vec<String> = [Some(why), over.quality, recorded]
+                .into_iter()
+                .flatten()
+                .collect();
+            let _ = self.task.reports.send(Report::Finished(text.join("; ")));
         }
     }
 
@@ -513,23 +520,41 @@ impl Driver {
             invitation = self.task.invitation.0,
             peer = %media.peer.0,
             codec = media.audio.first().map_or("", |format| format.name.as_str()),
-            video = media.video.first().map_or("", |format| format.name.as_str()),
+            video = media
+                .video
+                .as_ref()
+                .and_then(|video| video.formats.first())
+                .map_or("", |format| format.name.as_str()),
             "media"
         );
-        if media.video.is_empty() {
-            if let Some(player) = self.playing.take() {
-                self.tasks.spawn(player.stop());
-            }
-        } else if self.playing.is_none() {
-            self.show(&media).await;
-        }
         let codec = media
             .audio
             .first()
             .map_or("RTP", |format| format.name.as_str());
         let text = shown::line(&format!("RTP {codec}"), 30);
         let with_program = media.agent.is_some();
-        if self.sound.flow(media) {
+        let picture = media.video.clone();
+        let first = match self.sound.flow(media).await {
+            Ok(first) => first,
+            Err(error) => {
+                warn!(invitation = self.task.invitation.0, %error, "no media");
+                return self.report(Report::Say(format!("no sound: {error}")));
+            }
+        };
+        match picture {
+            None => {
+                self.shown = false;
+                if let Some(player) = self.playing.take() {
+                    self.tasks.spawn(player.stop());
+                }
+            }
+            Some(picture) if !self.shown => {
+                self.shown = true;
+                self.show(&picture).await;
+            }
+            Some(_) => {}
+        }
+        if first {
             self.report(Report::Running);
             let kind = SignalKind::Media;
             let mut lines = vec![(Party::Peer, false), (Party::Peer, true)];
@@ -549,7 +574,7 @@ impl Driver {
     }
 
     /// Starts the player for the picture and sends the picture there.
-    async fn show(&mut self, media: &Media) {
+    async fn show(&mut self, picture: &Picture) {
         let Some(handoff) = self.player.clone() else {
             return;
         };
@@ -558,7 +583,7 @@ impl Driver {
                 .task
                 .recordings
                 .join(format!("picture-{}.pcap", name()));
-            let text = match self.sound.keep_picture(&path, media.peer.0) {
+            let text = match self.sound.keep_picture(&path).await {
                 Ok(()) => "no player here: the picture is recorded".to_owned(),
                 Err(error) => format!("no picture: cannot record it: {error}"),
             };
@@ -568,7 +593,7 @@ impl Driver {
             Ok(port) => port,
             Err(error) => return self.report(Report::Say(format!("no picture: {error}"))),
         };
-        match player_plan(&handoff, &self.values, port, &media.video) {
+        match player_plan(&handoff, &self.values, port, &picture.formats) {
             Ok((plan, files)) => {
                 let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
                 let contender = Contender::Program {
@@ -579,8 +604,11 @@ impl Driver {
                 };
                 let events = self.agent_events.0.clone();
                 self.playing = Some(Runner::start(contender, PICTURE, events));
-                self.sound.show(at);
-                self.report(Report::Say(format!("{} shows the picture", handoff.name)));
+                let text = match self.sound.show(at) {
+                    Ok(()) => format!("{} shows the picture", handoff.name),
+                    Err(error) => format!("no picture: {error}"),
+                };
+                self.report(Report::Say(text));
             }
             Err(why) => self.report(Report::Say(format!("no picture: {why}"))),
         }
@@ -849,17 +877,14 @@ fn built_in(task: &Task) -> BuiltIn {
     let seed = seed();
     let [a, b, c, d, e, f, g, h, i, j, ..] = seed;
     let play = match &task.call.play {
-        Some(path) => announcement(path).unwrap_or_else(|error| {
+        Some(path) => Source::open(path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "cannot be played");
-            Vec::new()
+            Source::Silence
         }),
-        None => Vec::new(),
+        None => Source::Silence,
     };
-    BuiltIn {
-        play,
-        recording: task.recordings.join(format!("call-{}.wav", name())),
-        seed: [a, b, c, d, e, f, g, h, i, j],
-    }
+    let recording = task.recordings.join(format!("call-{}.wav", name()));
+    BuiltIn::new(play, recording, [a, b, c, d, e, f, g, h, i, j])
 }
 
 /// Part of a recording's name that no other has.
