@@ -98,7 +98,7 @@ async fn bind(
 }
 
 /// Who is served.
-fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
+pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
     let mut peers = Vec::new();
     let mut refused = None;
     for candidate in &remote.candidates {

@@ -7,6 +7,7 @@ pub mod forward_tcp;
 pub mod listen;
 mod one_program;
 pub mod quake3;
+pub mod record;
 pub mod sip;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
@@ -108,6 +109,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::Record => record::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }
 }

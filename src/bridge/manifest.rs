@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    num::NonZeroU16,
     ops::Range,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -13,8 +14,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, Probe, ReadyRule, Template,
-    TemplateError, Unclaimed,
+    AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
+    Template, TemplateError, Unclaimed,
     source::{Read, Source},
 };
 use crate::{
@@ -189,6 +190,8 @@ struct RawHandoff {
     wine: Option<RawWine>,
     to: Option<Spanned<Ipv4Addr>>,
     idle: Option<u16>,
+    #[serde(default)]
+    keep: RawKeep,
     wait: Option<u16>,
     probe: Option<Probe>,
     probe_within: Option<u16>,
@@ -240,6 +243,14 @@ enum RawReady {
     Output(String),
     Tcp(Spanned<String>),
     Udp(Spanned<String>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawKeep {
+    megabytes: Option<NonZeroU16>,
+    connections: Option<NonZeroU16>,
+    seconds: Option<NonZeroU16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -469,7 +480,12 @@ fn handoff(
         return Err(place.error(to.span(), "that is no address of one machine"));
     }
     let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
-    if ways == [false, false] && !forwards {
+    let records = raw.adapter == AdapterKind::Record;
+    if records && ways != [false, false] {
+        let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
+        return Err(place.error(start, message));
+    }
+    if ways == [false, false] && !forwards && !records {
         return Err(place.error(
             start,
             "this handoff does nothing: give it `run`, `agent` or `builtin = true`",
@@ -524,6 +540,7 @@ fn handoff(
         protocols: raw.protocols.clone(),
         to,
         idle: seconds(raw.idle, IDLE),
+        keep: keep(&raw.keep),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
         probe_within: seconds(raw.probe_within, PROBE_WITHIN),
@@ -558,6 +575,17 @@ fn handoff(
         ready_within: seconds(raw.ready_within, READY_WITHIN),
         stop,
     })
+}
+
+fn keep(raw: &RawKeep) -> Keep {
+    let default = Keep::default();
+    Keep {
+        bytes: raw
+            .megabytes
+            .map_or(default.bytes, |given| u64::from(given.get()) << 20),
+        connections: raw.connections.map_or(default.connections, NonZeroU16::get),
+        time: seconds(raw.seconds.map(NonZeroU16::get), default.time),
+    }
 }
 
 fn seconds(given: Option<u16>, or: Duration) -> Duration {

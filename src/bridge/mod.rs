@@ -15,7 +15,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
+pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
@@ -41,6 +41,8 @@ pub enum AdapterKind {
     ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
+    /// A recorder: a port that keeps what comes.
+    Record,
 }
 
 /// What becomes of an invitation that nothing here can take.
