@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod bounds;
 mod policies;
+mod recording;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod tshark;

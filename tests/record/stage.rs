@@ -71,7 +71,6 @@ pub(crate) struct Bob {
     events: broadcast::Receiver<Event>,
     wire: Arc<Wire>,
     letters: mpsc::UnboundedReceiver<Vec<u8>>,
-    pub(crate) ip: Ipv4Addr,
     pub(crate) dir: TempDir,
 }
 
@@ -130,7 +129,6 @@ impl Bob {
             events,
             wire,
             letters,
-            ip,
             dir,
         }
     }
