@@ -15,18 +15,10 @@ use crate::{
 
 /// What a consent rule calls every application that no bridge describes.
 pub const UNKNOWN: &str = "unknown";
-/// File transfer, which every client speaks itself (PROTOCOL.md 5.9).
-const FILE_TRANSFER: &str = "{5D3E02AB-6190-11d3-BBBB-00C04F795683}";
 /// A bridge file with nothing but the recorder.
 const TEMPLATE: &str = include_str!("unknown.toml");
 /// The longest name that is kept, in characters.
 const MAX_NAME: usize = 60;
-
-/// Whether that is file transfer, which is always the client's.
-#[must_use]
-pub fn is_file_transfer(guid: &Guid) -> bool {
-    guid.is(FILE_TRANSFER)
-}
 
 /// The bridge that records the application of an INVITE that nobody describes. It goes by what the
 /// INVITE says: its GUID, its dialect, its name made fit to be shown.
@@ -125,17 +117,6 @@ mod tests {
             assert_eq!(bridge.application.dialect, dialect);
             assert_eq!(bridge.application.guids, [guid]);
             assert_eq!(bridge.adapter(Role::Invitee), Some(AdapterKind::Record));
-        }
-    }
-
-    #[test]
-    fn file_transfer_is_known_in_every_spelling() {
-        for (text, is) in [
-            ("{5D3E02AB-6190-11d3-BBBB-00C04F795683}", true),
-            ("5d3e02ab-6190-11D3-bbbb-00c04f795683", true),
-            ("{5D3E02AB-6190-11d3-BBBB-00C04F795684}", false),
-        ] {
-            assert_eq!(is_file_transfer(&text.parse().unwrap()), is, "{text}");
         }
     }
 }

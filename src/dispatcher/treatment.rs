@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Settings;
 use crate::{
     bridge::{Bridge, BridgeError, Unclaimed, unknown},
-    invitation::Message,
+    invitation::{Dialect, Message},
     negotiation::{Role, Treatment},
 };
 
@@ -40,19 +40,18 @@ impl Treated {
     }
 }
 
-/// Which bridge an INVITE is for, and what is done with it.
+/// Which bridge an INVITE is for, and what is done with it. File transfer needs no word here: the
+/// engine leaves it to the client whatever is said of it.
 pub(super) fn of(settings: &Settings, invite: &Message<'_>) -> Treated {
     let Some(guid) = invite.application_guid() else {
         return Treated::Pass;
     };
-    // Whatever bridges and configuration say: every client does it by itself.
-    if unknown::is_file_transfer(&guid) {
-        return Treated::Pass;
-    }
     let Some(bridge) = settings.registry.by_guid(&guid) else {
         return match settings.registry.unknown() {
             Unclaimed::Pass => Treated::Pass,
             Unclaimed::Refuse => Treated::Refuse,
+            // Only what can be negotiated is ours to accept.
+            Unclaimed::Record if invite.dialect() == Dialect::Unknown => Treated::Pass,
             Unclaimed::Record => Treated::made(unknown::unknown(guid, invite)),
         };
     };

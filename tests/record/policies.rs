@@ -131,8 +131,10 @@ async fn file_transfer_goes_to_the_client_whatever_is_configured() {
                 "{5D3E02AB-6190-11d3-BBBB-00C04F795683}",
                 "5d3e02ab-6190-11d3-bbbb-00c04f795683",
             ] {
-                let file = "Application-File: a.txt\r\nApplication-FileSize: 3\r\n";
-                assert_eq!(bob.receives(&invite(guid, file)), Verdict::Pass);
+                // By its fields it would be recognised too: without them the GUID alone tells.
+                for file in ["Application-File: a.txt\r\nApplication-FileSize: 3\r\n", ""] {
+                    assert_eq!(bob.receives(&invite(guid, file)), Verdict::Pass);
+                }
             }
             assert!(bob.is_silent());
             assert_eq!(bob.shown(), "");
@@ -155,8 +157,11 @@ async fn what_is_not_understood_goes_to_the_client() {
             .unwrap()
             .replace("INVITE", command)
     };
+    let no_dialect = String::from_utf8(invite(UNKNOWN, SM1)).unwrap();
+    let no_dialect = no_dialect.replace(": SM1", ": SM9");
     for payload in [
         "",
+        &no_dialect,
         "nonsense",
         "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite\r\n\r\n",
         &no_guid,
