@@ -4,16 +4,16 @@
 //! The peer may have told its address before its program listens. A handoff can leave it some
 //! seconds, look whether anybody listens there, or both.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{Order, Report, Task, one_program};
+use super::{Order, Report, Task, netmeeting::Watch, one_program};
 use crate::{
-    bridge::{AdapterKind, Handoff, Probe, Value, Values},
+    bridge::{AdapterKind, Handoff, Probe, Value, Values, Watched},
     endpoint::{policy::Allowed, socket},
     negotiation::Remote,
 };
@@ -48,6 +48,13 @@ pub async fn run(mut task: Task) {
     };
     // Where none can run nothing is waited for: the start tells why.
     let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
+    let mut watch = match first.and_then(|handoff| handoff.watch) {
+        Some(Watched::NetMeeting) => {
+            let peers: Vec<Ipv4Addr> = targets.iter().map(|target| target.at.ip()).collect();
+            Some(Watch::calls_and_t120(&task, &peers).await)
+        }
+        None => None,
+    };
     let (reports, orders) = (&task.reports, &mut task.orders);
     let target = tokio::select! {
         found = find(first, &targets, reports) => found,
@@ -57,6 +64,9 @@ pub async fn run(mut task: Task) {
         Ok(target) => values(&task, target),
         Err(why) => return task.fail(why),
     };
+    if let Some(watch) = &mut watch {
+        watch.leave_calls().await;
+    }
     match one_program::start(&mut task, &handoffs, &values).await {
         Ok(started) => one_program::attend(task, started).await,
         Err(why) => one_program::give_up(&task, why),

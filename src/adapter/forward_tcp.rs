@@ -6,26 +6,24 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
 };
 
-use super::{Order, Report, Task};
+use super::{
+    Order, Report, Task,
+    relay_tcp::{self, Activity},
+};
 use crate::{
     bridge::{AdapterKind, Handoff},
-    clock::Clock,
     endpoint::socket,
-    negotiation::{Announced, Remote},
+    negotiation::Announced,
 };
 
 /// Most connections at a time.
@@ -34,10 +32,6 @@ const MAX_RELAYS: usize = 32;
 const MAX_WAITING: usize = 8;
 /// How long the other machine may take to take a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How much is carried at a time, each way of each connection, in bytes.
-const CHUNK: usize = 16 * 1024;
-/// How long an accept that failed is left alone: the system has no descriptors left.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
@@ -70,7 +64,7 @@ pub async fn run(mut task: Task) {
     if let Err(why) = bind(&task, &handoff, &mut listeners).await {
         return task.fail(why);
     }
-    let peers = match peers(&task, &remote) {
+    let peers = match relay_tcp::peers(&task, &remote) {
         Ok(peers) => peers,
         Err(why) => return task.fail(why),
     };
@@ -97,49 +91,6 @@ async fn bind(
     first.ok_or_else(|| "no port is named to forward".to_owned())
 }
 
-/// Who is served.
-pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        // The port from which the peer comes is its own affair.
-        match task.policy.check(candidate.ip, 1) {
-            Ok(allowed) => peers.push(allowed.ip()),
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    match (peers.is_empty(), refused) {
-        (false, _) => Ok(peers),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
-    }
-}
-
-/// When something was last carried.
-struct Activity {
-    clock: Clock,
-    /// Milliseconds of the clock.
-    last: AtomicU64,
-}
-
-impl Activity {
-    fn millis(&self) -> u64 {
-        u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn touch(&self) {
-        self.last.store(self.millis(), Ordering::Relaxed);
-    }
-
-    /// How long nothing was carried.
-    fn silence(&self) -> Duration {
-        Duration::from_millis(
-            self.millis()
-                .saturating_sub(self.last.load(Ordering::Relaxed)),
-        )
-    }
-}
-
 /// How a connection to the other machine went.
 enum Tried {
     Taken,
@@ -153,16 +104,13 @@ async fn serve(
     to: Ipv4Addr,
     idle: Duration,
 ) {
-    let activity = Arc::new(Activity {
-        clock: Clock::start(),
-        last: AtomicU64::new(0),
-    });
+    let activity = Arc::new(Activity::start());
     // Dropped at the end, which ends every connection.
     let mut acceptors = JoinSet::new();
     let mut relays = JoinSet::new();
     let (sender, mut arrivals) = mpsc::channel(MAX_WAITING);
     for (listener, port) in listeners {
-        acceptors.spawn(accept(listener, port, sender.clone()));
+        acceptors.spawn(relay_tcp::accept(listener, port, sender.clone()));
     }
     let (tried, mut outcomes) = mpsc::channel(MAX_RELAYS);
     let mut running = false;
@@ -200,26 +148,6 @@ async fn serve(
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    port: u16,
-    arrivals: mpsc::Sender<(TcpStream, SocketAddr, u16)>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                if arrivals.send((stream, from, port)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::debug!(port, %error, "not accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
 async fn relay(
     outside: TcpStream,
     at: SocketAddr,
@@ -234,32 +162,5 @@ async fn relay(
         }
     };
     let _ = tried.send(Tried::Taken).await;
-    // A relay should not make small messages wait for each other.
-    let _ = outside.set_nodelay(true);
-    let (outside_in, outside_out) = outside.into_split();
-    let (inside_in, inside_out) = inside.into_split();
-    tokio::join!(
-        carry(outside_in, inside_out, &activity),
-        carry(inside_in, outside_out, &activity),
-    );
-}
-
-/// Carries one way until its end, which is passed on; the other way may go on.
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    activity: &Activity,
-) {
-    let mut chunk = vec![0; CHUNK];
-    while let Ok(n @ 1..) = from.read(&mut chunk).await {
-        activity.touch();
-        if to
-            .write_all(chunk.get(..n).unwrap_or_default())
-            .await
-            .is_err()
-        {
-            break;
-        }
-    }
-    let _ = to.shutdown().await;
+    relay_tcp::join(outside, inside, &[], &activity).await;
 }

@@ -1,21 +1,29 @@
 //! A program of ours is called by the peer's: it is started, and listens, before our address is
 //! told.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use super::{
     Order, Report, Task,
+    netmeeting::Watch,
     one_program::{self, Started},
+    relay_tcp,
 };
 use crate::{
-    bridge::{AdapterKind, Value},
+    bridge::{AdapterKind, Value, Watched},
     endpoint::socket,
     launch::Exit,
-    negotiation::{Announced, Transport},
+    negotiation::{Announced, Remote, Transport},
 };
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
+    // Where our address goes out in a context message it is asked for after the handshake.
+    let by_context = task.bridge.application.sends_address_context(task.role);
+    let mut peer = None;
     loop {
         match task.orders.recv().await {
             // Who announces nothing is not asked to listen before.
@@ -25,15 +33,27 @@ pub async fn run(mut task: Task) {
                 task.ready();
             }
             Some(Order::Prepare(_)) => {
-                let Some((started, port)) = listen(&mut task).await else {
+                let Some((started, port)) = listen(&mut task, peer).await else {
                     return;
                 };
                 ready(&task, port);
-                return attend(task, started, port).await;
-            }
-            Some(Order::Connected(_)) => {
-                if let Some((started, _)) = listen(&mut task).await {
+                return if by_context {
                     one_program::attend(task, started).await;
+                } else {
+                    attend(task, started, port).await;
+                };
+            }
+            Some(Order::Connected(remote)) => {
+                match relay_tcp::peers(&task, &remote) {
+                    Ok(peers) => peer = peers.first().copied(),
+                    // A program that need not know who comes can do without.
+                    Err(why) => tracing::info!(invitation = task.invitation.0, why, "no peer"),
+                }
+                if by_context {
+                    continue;
+                }
+                if let Some((started, _)) = listen(&mut task, peer).await {
+                    called(task, started, &remote).await;
                 }
                 return;
             }
@@ -48,7 +68,7 @@ fn ready(task: &Task, port: u16) {
 }
 
 /// Starts a program that listens; why there is none is told.
-async fn listen(task: &mut Task) -> Option<(Started, u16)> {
+async fn listen(task: &mut Task, peer: Option<Ipv4Addr>) -> Option<(Started, u16)> {
     let port = match free_port(task).await {
         Ok(port) => port,
         Err(why) => {
@@ -56,7 +76,10 @@ async fn listen(task: &mut Task) -> Option<(Started, u16)> {
             return None;
         }
     };
-    let values = one_program::known(task).with("own.port", Value::Port(port));
+    let mut values = one_program::known(task).with("own.port", Value::Port(port));
+    if let Some(peer) = peer {
+        values.set("peer.ip", Value::Ip(peer));
+    }
     let handoffs = task.handoffs(AdapterKind::Listen);
     match one_program::start(task, &handoffs, &values).await {
         Ok(started) => Some((started, port)),
@@ -96,9 +119,24 @@ async fn free_port(task: &Task) -> Result<u16, String> {
     }
 }
 
+/// The other side knows our address: it may call.
+async fn called(task: Task, started: Started, remote: &Remote) {
+    let handoffs = task.handoffs(AdapterKind::Listen);
+    let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
+    let _watch = match first.and_then(|handoff| handoff.watch) {
+        // Our program has the port of calls. Without an allowed peer nobody is served.
+        Some(Watched::NetMeeting) => {
+            let peers = relay_tcp::peers(&task, remote).unwrap_or_default();
+            Some(Watch::t120(&task, &peers).await)
+        }
+        None => None,
+    };
+    one_program::attend(task, started).await;
+}
+
 /// What comes first once our address is told.
 enum Next {
-    Connected,
+    Connected(Remote),
     ProgramEnded(Exit),
     Ended,
 }
@@ -110,14 +148,14 @@ async fn attend(mut task: Task, mut started: Started, port: u16) {
             exit = started.ended() => break Next::ProgramEnded(exit),
             order = task.orders.recv() => match order {
                 Some(Order::Prepare(_)) => ready(&task, port),
-                Some(Order::Connected(_)) => break Next::Connected,
+                Some(Order::Connected(remote)) => break Next::Connected(remote),
                 Some(Order::Context(_)) => {}
                 Some(Order::End) | None => break Next::Ended,
             },
         }
     };
     match next {
-        Next::Connected => one_program::attend(task, started).await,
+        Next::Connected(remote) => called(task, started, &remote).await,
         Next::ProgramEnded(exit) => one_program::leave(&task, started, Some(exit)).await,
         Next::Ended => one_program::leave(&task, started, None).await,
     }

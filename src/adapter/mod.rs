@@ -5,10 +5,13 @@ pub mod call;
 pub mod directplay;
 pub mod forward_tcp;
 pub mod listen;
+pub mod netmeeting;
 mod one_program;
 pub mod quake3;
 pub mod record;
+mod relay_tcp;
 pub mod sip;
+pub mod t120;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
@@ -111,5 +114,6 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Record => record::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
+        AdapterKind::T120 => t120::run(task).await,
     }
 }

@@ -183,6 +183,9 @@ async fn try_one(
         () = end_ordered(&mut task.orders) => Some(Failure::Ended),
     };
     let Some(failure) = failure else {
+        if let Some(what) = &handoff.shares {
+            task.say(format!("{} shares {what} with the contact", handoff.name));
+        }
         return Ok(Started {
             program,
             _files: files,

@@ -7,12 +7,13 @@ use std::{
     io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
-    launch::{Plan, PrivateDir, Ready, Stop},
+    launch::{self, Plan, PrivateDir, Ready, Stop},
     negotiation::Role,
     wine::{Game, Wanted},
 };
@@ -72,6 +73,14 @@ impl Default for Keep {
     }
 }
 
+/// Ports that are watched beside the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub enum Watched {
+    /// NetMeeting's: calls while ours is not made, and T.120.
+    #[serde(rename = "netmeeting")]
+    NetMeeting,
+}
+
 /// One way to hand over.
 #[derive(Debug, Clone)]
 pub struct Handoff {
@@ -97,8 +106,12 @@ pub struct Handoff {
     pub protocols: Vec<u32>,
     /// The Windows game that it starts; it cannot run where there is none.
     pub wine: Option<Wanted>,
-    /// Where `ports` are forwarded to.
+    /// Where `ports` are forwarded to, or connections handed to.
     pub to: Option<Ipv4Addr>,
+    /// The port there, where one is written.
+    pub to_port: Option<u16>,
+    /// What the other person gets to see: with it, accepting is never left to a rule.
+    pub shares: Option<String>,
     /// How long a forwarded port, or one that is recorded, may be silent.
     pub idle: Duration,
     /// How much a recording may hold.
@@ -109,6 +122,8 @@ pub struct Handoff {
     pub probe: Option<Probe>,
     /// How long it is looked for.
     pub probe_within: Duration,
+    /// What is watched beside it.
+    pub watch: Option<Watched>,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -134,6 +149,8 @@ pub struct Handoff {
 pub struct Requires {
     /// Programs that it starts itself.
     pub programs: Vec<String>,
+    /// Options that its program must know, by its own `--help`.
+    pub help: Vec<String>,
     /// Files that must exist, all of them.
     pub files: Vec<Template>,
     /// Variables of which one must be set, unless one of `any_files` exists.
@@ -152,6 +169,8 @@ pub(super) trait Machine {
     fn program(&self, name: &str) -> Option<PathBuf>;
     /// Whether a file, a folder or a socket is there.
     fn exists(&self, path: &Path) -> bool;
+    /// What a program says of its options.
+    fn help(&self, program: &Path) -> Arc<str>;
     /// A Windows game in a prefix of Wine's.
     fn game(&self, wanted: &Wanted) -> Option<Game>;
 }
@@ -174,6 +193,10 @@ impl Machine for Here {
         path.exists()
     }
 
+    fn help(&self, program: &Path) -> Arc<str> {
+        launch::help(program)
+    }
+
     fn game(&self, wanted: &Wanted) -> Option<Game> {
         wanted.find()
     }
@@ -194,6 +217,14 @@ pub enum Missing {
     /// The program is not installed.
     #[error("{0} is not installed")]
     Program(String),
+    /// The program that is installed has no such option.
+    #[error("the {program} that is installed has no option {option}")]
+    Option {
+        /// The program.
+        program: String,
+        /// What its `--help` does not name.
+        option: String,
+    },
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
@@ -247,6 +278,7 @@ impl Handoff {
         for program in self.program().into_iter().chain(programs) {
             find(machine, program)?;
         }
+        self.knows_options(machine)?;
         let values = self.paths(machine, Values::default())?;
         let file = |template: &Template| template.expand(&values);
         for template in &self.requires.files {
@@ -277,6 +309,22 @@ impl Handoff {
                 .unwrap_or_else(|| "place for it".to_owned()),
             alternatives: variables.chain(files).collect(),
         })
+    }
+
+    /// Whether its program knows the options that it will be given.
+    fn knows_options(&self, machine: &impl Machine) -> Result<(), Missing> {
+        let (Some(program), false) = (self.program(), self.requires.help.is_empty()) else {
+            return Ok(());
+        };
+        let help = machine.help(&find(machine, program)?);
+        let unknown = |option: &&String| !launch::names_option(&help, option);
+        match self.requires.help.iter().find(unknown) {
+            None => Ok(()),
+            Some(option) => Err(Missing::Option {
+                program: program.to_owned(),
+                option: option.clone(),
+            }),
+        }
     }
 
     /// The program's name or path.
@@ -400,6 +448,11 @@ fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
     }
 }
 
+/// Where a program of this machine is, as for a bridge.
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+    Here.program(program)
+}
+
 fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
     machine
         .program(program)
@@ -436,6 +489,11 @@ mod tests {
 
         fn exists(&self, path: &Path) -> bool {
             self.0.contains(path.to_str().unwrap())
+        }
+
+        fn help(&self, _: &Path) -> Arc<str> {
+            let options: Vec<&str> = self.0.iter().copied().collect();
+            options.join("\n").into()
         }
 
         fn game(&self, wanted: &Wanted) -> Option<Game> {
@@ -481,6 +539,11 @@ mod tests {
                 full,
                 &["phone", "wine", "/b"],
                 Some("/b/x.so does not exist"),
+            ),
+            (
+                "run = [\"phone\", \"--callto\"]\nrequires.help = [\"-c\", \"--callto\"]\n",
+                &["phone", "-c", "--call"],
+                Some("the phone that is installed has no option --callto"),
             ),
             (
                 full,

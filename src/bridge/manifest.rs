@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
-    Template, TemplateError, Unclaimed,
+    Template, TemplateError, Unclaimed, Watched,
     source::{Read, Source},
 };
 use crate::{
@@ -31,6 +31,11 @@ use crate::{
 const SHELLS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "ksh", "fish", "busybox", "env", "xargs",
 ];
+/// Whether a program of that name takes one argument for many.
+pub(crate) fn is_shell(name: &str) -> bool {
+    SHELLS.contains(&name)
+}
+
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a forwarded port may be silent when its file does not say.
@@ -188,13 +193,15 @@ struct RawHandoff {
     #[serde(default)]
     protocols: Vec<u32>,
     wine: Option<RawWine>,
-    to: Option<Spanned<Ipv4Addr>>,
+    to: Option<Spanned<String>>,
+    shares: Option<String>,
     idle: Option<u16>,
     #[serde(default)]
     keep: RawKeep,
     wait: Option<u16>,
     probe: Option<Probe>,
     probe_within: Option<u16>,
+    watch: Option<Watched>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -226,6 +233,8 @@ struct RawWine {
 struct Requires {
     #[serde(default)]
     programs: Vec<Spanned<String>>,
+    #[serde(default)]
+    help: Vec<Spanned<String>>,
     #[serde(default)]
     any_env: Vec<String>,
     #[serde(default)]
@@ -471,16 +480,29 @@ fn handoff(
             "\"call\" and \"listen\" need `run`: they start a program",
         ));
     }
-    let to = raw.to.as_ref().map(|to| *to.get_ref());
-    if let Some(to) = &raw.to
-        && (to.get_ref().is_unspecified()
-            || to.get_ref().is_multicast()
-            || to.get_ref().is_broadcast())
-    {
-        return Err(place.error(to.span(), "that is no address of one machine"));
+    let (to, to_port) = raw
+        .to
+        .as_ref()
+        .map(|to| machine(place, to))
+        .transpose()?
+        .unzip();
+    let to_port = to_port.flatten();
+    if let (Some(to), Some(_), true) = (&raw.to, to_port, forwards) {
+        return Err(place.error(
+            to.span(),
+            "`ports` says which ports: write the address alone",
+        ));
     }
-    let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
     let records = raw.adapter == AdapterKind::Record;
+    if raw.adapter == AdapterKind::T120 && !matches!(raw.role, Some(RawRole::Invitee)) {
+        let message = "\"t120\" is for the one who is invited: write `role = \"invitee\"`";
+        return Err(place.error(start, message));
+    }
+    let given = raw.adapter == AdapterKind::T120 && raw.to.is_some();
+    let ways = [
+        raw.builtin,
+        given || !raw.run.is_empty() || raw.agent.is_some(),
+    ];
     if records && ways != [false, false] {
         let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
         return Err(place.error(start, message));
@@ -496,6 +518,13 @@ fn handoff(
     }
     for program in &raw.requires.programs {
         check_named_program(place, program.span(), program.get_ref())?;
+    }
+    for option in &raw.requires.help {
+        let is_option = option.get_ref().starts_with('-') && !option.get_ref().contains(' ');
+        if !is_option || raw.run.is_empty() {
+            let message = "name an option of the program of `run`, such as \"--listen\"";
+            return Err(place.error(option.span(), message));
+        }
     }
     let ready = match &raw.ready {
         None if raw.agent.is_some() => ReadyRule::Sip,
@@ -539,10 +568,13 @@ fn handoff(
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
         to,
+        to_port,
+        shares: raw.shares.clone(),
         idle: seconds(raw.idle, IDLE),
         keep: keep(&raw.keep),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
+        watch: raw.watch,
         probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
             prefix: raw.prefix.clone(),
@@ -565,6 +597,12 @@ fn handoff(
                 .programs
                 .iter()
                 .map(|program| program.get_ref().clone())
+                .collect(),
+            help: raw
+                .requires
+                .help
+                .iter()
+                .map(|option| option.get_ref().clone())
                 .collect(),
             files: all(&raw.requires.files, template)?,
             any_env: raw.requires.any_env.clone(),
@@ -613,6 +651,25 @@ fn listening(application: &Application) -> Result<ReadyRule, TemplateError> {
         Some(Transport::Udp) => ReadyRule::Udp(at),
         Some(Transport::Tcp) | None => ReadyRule::Tcp(at),
     })
+}
+
+/// One machine: an address, or one with a port.
+fn machine(
+    place: &Read<'_, File>,
+    text: &Spanned<String>,
+) -> Result<(Ipv4Addr, Option<u16>), BridgeError> {
+    let error = |message: &str| place.error(text.span(), message);
+    let (ip, port) = match text.get_ref().split_once(':') {
+        Some((ip, port)) => (ip, Some(port.parse().ok().filter(|port| *port != 0))),
+        None => (text.get_ref().as_str(), None),
+    };
+    let (Ok(ip), false) = (ip.parse::<Ipv4Addr>(), port == Some(None)) else {
+        return Err(error("write an IPv4 address, such as \"192.168.122.10\""));
+    };
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() {
+        return Err(error("that is no address of one machine"));
+    }
+    Ok((ip, port.flatten()))
 }
 
 fn ports(place: &Read<'_, File>, text: &Spanned<String>) -> Result<Ports, BridgeError> {
@@ -696,7 +753,7 @@ fn check_named_program(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or(program);
-    if SHELLS.contains(&name) {
+    if is_shell(name) {
         let message = format!(
             "{name} would take one argument for many: name the program itself, or a script of yours by its path"
         );
@@ -858,6 +915,10 @@ run = ["wine", "game.exe", "{peer.ip}"]
             (
                 "program in the current folder",
                 GAME.replacen("\"wine\"", "\"./wine\"", 1),
+            ),
+            (
+                "required word",
+                format!("{GAME}requires.help = [\"listen\"]\n"),
             ),
             (
                 "required shell",

@@ -16,8 +16,10 @@ mod wine_games;
 
 use std::sync::Arc;
 
-pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires};
+pub(crate) use handoff::installed;
+pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
+pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
 pub use registry::{Registry, folders, read_file};
@@ -44,6 +46,8 @@ pub enum AdapterKind {
     Quake3,
     /// A recorder: a port that keeps what comes.
     Record,
+    /// Whiteboard and application sharing: answers the inviter's SIP call, takes its T.120.
+    T120,
 }
 
 /// What becomes of an invitation that nothing here can take.
@@ -130,7 +134,17 @@ impl Bridge {
         if first.adapter == AdapterKind::Quake3 {
             names.extend(takers.map(|handoff| handoff.name.as_str()));
         }
-        Some(format!("{} is started for it", names.join(" or ")))
+        let shares = first.shares.as_ref();
+        let shares = shares.map_or_else(String::new, |what| format!(" and shares {what}"));
+        Some(format!("{} is started for it{shares}", names.join(" or ")))
+    }
+
+    /// What the other person would get to see: to that a user says yes himself, and no rule does.
+    #[must_use]
+    pub fn shares(&self, role: Role) -> Option<&str> {
+        self.handoffs(role)
+            .filter(|handoff| handoff.fits().is_ok())
+            .find_map(|handoff| handoff.shares.as_deref())
     }
 
     /// The adapter of the first handoff that can run here.

@@ -5,16 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::{
     config::Config,
-    control::socket,
+    control,
     dispatcher::{self, Dispatcher},
     endpoint::own,
     front::proxy::{Proxy, ProxySettings},
@@ -70,9 +67,17 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for told in config.without_effect(&settings.registry) {
         tracing::warn!("configuration: without effect: {told}");
     }
+    // Some handoffs ask programs for their options, which takes a moment the first time: not then,
+    // when a contact invites.
+    let registry = settings.registry.clone();
+    tokio::task::spawn_blocking(move || {
+        for handoff in registry.iter().flat_map(|bridge| &bridge.handoffs) {
+            let _ = handoff.fits();
+        }
+    });
     let dispatcher = Dispatcher::start(settings);
     let stop = CancellationToken::new();
-    let control = control(&config, &dispatcher, &stop).await;
+    let doors = control::open(&config, &dispatcher, &stop).await;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
@@ -96,31 +101,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
         }
     }
     stop.cancel();
-    if let Some(control) = control {
-        let _ = control.await;
-    }
+    doors.join_all().await;
     Ok(())
-}
-
-/// Opens the control socket. Without it everything else works.
-async fn control(
-    config: &Config,
-    dispatcher: &Dispatcher,
-    stop: &CancellationToken,
-) -> Option<JoinHandle<()>> {
-    if !config.control.enabled {
-        return None;
-    }
-    let place = config.control.socket.clone();
-    let place = place.unwrap_or_else(socket::usual_place);
-    match socket::Door::open(&place).await {
-        Ok(door) => Some(tokio::spawn(door.serve(dispatcher.clone(), stop.clone()))),
-        Err(error) => {
-            let socket = place.display();
-            tracing::warn!(%socket, %error, "no control socket: another msn-handoff may have it");
-            None
-        }
-    }
 }
 
 /// The address of ours that leads to the server.

@@ -1,5 +1,7 @@
 //! The configuration file. `docs/CONFIGURATION.md` documents every key.
 
+mod hook;
+
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
@@ -15,6 +17,8 @@ use crate::{
     endpoint::policy::Network,
     negotiation::{Limits, Timers},
 };
+
+pub use hook::{Hook, Kind};
 
 /// Everything a user can set.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub recordings: Recordings,
     /// `[control]`
     pub control: Control,
+    /// `[[hook]]`
+    pub hook: Vec<Hook>,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
     /// `unknown`: what becomes of an invitation whose GUID no bridge has.
@@ -174,6 +180,10 @@ pub struct Control {
     pub enabled: bool,
     /// Where it is.
     pub socket: Option<PathBuf>,
+    /// Whether there is a D-Bus service.
+    pub dbus: bool,
+    /// Whether an offer is shown by a notification of the desktop.
+    pub notifications: bool,
 }
 
 impl Default for Control {
@@ -181,6 +191,8 @@ impl Default for Control {
         Self {
             enabled: true,
             socket: None,
+            dbus: true,
+            notifications: true,
         }
     }
 }
@@ -290,6 +302,15 @@ impl Config {
         }
         if let Some(file) = self.call.play.as_ref().filter(|file| !file.is_file()) {
             told.push(format!("call.play is {}, which is no file", file.display()));
+        }
+        let hooks = self
+            .hook
+            .iter()
+            .filter_map(|hook| hook.application.as_ref());
+        for id in hooks.filter(|id| registry.by_id(id).is_none()) {
+            told.push(format!(
+                "a [[hook]] is for the application {id:?}, which no bridge has"
+            ));
         }
         told
     }

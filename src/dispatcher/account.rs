@@ -433,12 +433,13 @@ impl Account {
             .rules
             .decide(&offer.peer, bridge.for_rules())
         {
-            Decision::Allow => {
+            Decision::Allow if bridge.shares(Role::Invitee).is_none() => {
                 self.tell(shared, id, What::Accepted);
                 Some(Input::Accept(id))
             }
             Decision::Refuse => Some(Input::Decline(id, CancelCode::Reject)),
-            Decision::Ask => {
+            // What is shared is no rule's to give.
+            Decision::Allow | Decision::Ask => {
                 let takes = bridge.taken_by(Role::Invitee);
                 let line = chat::offer(&offer, takes.as_deref());
                 self.carrier.show(&offer.peer, &line);

@@ -10,14 +10,7 @@ mod quake3;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    net::Ipv4Addr,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
 use msn_handoff::{
     adapter::{self, Order, Report, Task},
@@ -27,17 +20,11 @@ use msn_handoff::{
     invitation::{AddressSource, Candidate},
     negotiation::{Announcement, InvitationId, Remote, Role},
 };
+use support::sides::address;
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
-
-/// A loopback address that no other test uses, so that a game's fixed ports are free there.
-fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
-}
 
 /// Reads a bridge as a user would write it.
 fn bridge(dir: &Path, text: &str) -> Arc<Bridge> {

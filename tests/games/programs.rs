@@ -258,3 +258,32 @@ fn the_documented_example_serves_either_role() {
         assert_eq!(names, [name]);
     }
 }
+
+#[tokio::test]
+async fn the_installed_program_is_asked_for_its_options() {
+    if !support::have(&["ncat"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let better = "[[handoff]]\nname = \"better\"\nadapter = \"call\"\nrequires.help = [\"--callto\"]\n\
+                  run = [\"ncat\", \"--callto\", \"{peer.ip}\"]";
+    let fitting = "requires.help = [\"-v\", \"--recv-only\"]";
+    let text = ncat("", fitting);
+    let text = text.replacen("[[handoff]]", &format!("{better}\n[[handoff]]"), 1);
+    let bridge = bridge(dir.path(), &text);
+    let better = bridge.handoffs.first().unwrap();
+    let told = better.fits().unwrap_err().to_string();
+    assert_eq!(told, "the ncat that is installed has no option --callto");
+
+    let (own, peer, port) = (address(), address(), ports().await);
+    let listener = socket::tcp_listen((peer, port).into()).await.unwrap();
+    let mut caller = Running::start(&bridge, Role::Invitee, own);
+    connected(&caller, peer, port);
+    caller.runs().await;
+    let started = |it: &String| it.contains("program: \"caller\"");
+    assert!(caller.seen.iter().any(started), "{:?}", caller.seen);
+    support::within("its call", listener.accept())
+        .await
+        .unwrap();
+    caller.end().await;
+}

@@ -1,6 +1,13 @@
 //! Two dispatchers that bring each other every message: the whole way but for MSNP.
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use msn_handoff::{
     bridge::Registry,
@@ -18,8 +25,15 @@ use super::within;
 pub(crate) const ANN: &str = "ann@example.com";
 pub(crate) const BOB: &str = "bob@example.com";
 
-/// Brings every payload to the other side.
-struct Wire(mpsc::UnboundedSender<Vec<u8>>);
+/// A loopback address that no other test uses, so that a game's fixed ports are free there.
+pub(crate) fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Brings every payload to the other side, and keeps what is shown.
+struct Wire(mpsc::UnboundedSender<Vec<u8>>, Arc<Mutex<Vec<String>>>);
 
 impl Carrier for Wire {
     fn send(&self, _: &str, payload: Vec<u8>, _: Delivery) {
@@ -27,13 +41,16 @@ impl Carrier for Wire {
         let _ = self.0.send(payload);
     }
 
-    fn show(&self, _: &str, _: &str) {}
+    fn show(&self, _: &str, line: &str) {
+        self.1.lock().unwrap().push(line.to_owned());
+    }
 }
 
 pub(crate) struct Side {
     pub(crate) hub: Dispatcher,
     pub(crate) account: AccountId,
     pub(crate) events: broadcast::Receiver<Event>,
+    shown: Arc<Mutex<Vec<String>>>,
 }
 
 impl Side {
@@ -75,15 +92,36 @@ impl Side {
             negotiation: negotiation::Settings::default(),
         });
         let (outbox, letters) = mpsc::unbounded_channel();
-        let wire = Arc::new(Wire(outbox));
+        let shown = Arc::default();
+        let wire = Arc::new(Wire(outbox, Arc::clone(&shown)));
         let account = hub.attach(handle, wire);
         let events = hub.events();
         let side = Self {
             hub,
             account,
             events,
+            shown,
         };
         (side, letters)
+    }
+
+    /// Every line that the user has seen.
+    pub(crate) fn shown(&self) -> String {
+        self.shown.lock().unwrap().join("\n")
+    }
+
+    /// Where it listens, once it has told an address with a port.
+    pub(crate) async fn listens(&mut self) -> SocketAddr {
+        within("where it listens", async {
+            loop {
+                if let What::Listening { at } = self.events.recv().await.unwrap().what
+                    && let Ok(at) = at.parse()
+                {
+                    return at;
+                }
+            }
+        })
+        .await
     }
 
     pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&What) -> bool) {

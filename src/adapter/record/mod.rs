@@ -15,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Order, Report, Task, forward_tcp};
+use super::{Order, Report, Task, relay_tcp};
 use crate::{
     bridge::{AdapterKind, Handoff},
     clock::{self, Clock},
@@ -115,7 +115,7 @@ async fn record(
     bound: Bound,
     remote: &Remote,
 ) -> Result<(), String> {
-    let peers: Vec<Ipv4Addr> = forward_tcp::peers(task, remote)?;
+    let peers: Vec<Ipv4Addr> = relay_tcp::peers(task, remote)?;
     let at = bound.at;
     let application = &task.bridge.application;
     let subject = Subject {
