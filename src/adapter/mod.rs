@@ -8,6 +8,7 @@ pub mod listen;
 pub mod netmeeting;
 mod one_program;
 pub mod quake3;
+pub mod record;
 mod relay_tcp;
 pub mod sip;
 pub mod t120;
@@ -111,6 +112,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::Record => record::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
         AdapterKind::T120 => t120::run(task).await,
     }

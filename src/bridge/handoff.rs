@@ -52,6 +52,27 @@ pub enum Probe {
     Tcp,
 }
 
+/// How much a recording may hold. What comes first ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Length of the file of packets.
+    pub bytes: u64,
+    /// TCP connections in all.
+    pub connections: u16,
+    /// From the first to the last of it.
+    pub time: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            connections: 64,
+            time: Duration::from_secs(3600),
+        }
+    }
+}
+
 /// Ports that are watched beside the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub enum Watched {
@@ -91,8 +112,10 @@ pub struct Handoff {
     pub to_port: Option<u16>,
     /// What the other person gets to see: with it, accepting is never left to a rule.
     pub shares: Option<String>,
-    /// How long a forwarded port may be silent.
+    /// How long a forwarded port, or one that is recorded, may be silent.
     pub idle: Duration,
+    /// How much a recording may hold.
+    pub keep: Keep,
     /// How long the peer's program is left to begin before ours calls.
     pub wait: Duration,
     /// How the peer's program is looked for before ours calls; not at all without one.

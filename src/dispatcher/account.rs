@@ -8,10 +8,11 @@ use std::{
 use super::{
     AccountId, Carrier, Delivery, Open, Shared, VerbError, Verdict,
     handover::{self, HandOver},
+    treatment::{self, Treated},
 };
 use crate::{
     adapter::{Order, Report},
-    bridge::{Bridge, Unclaimed},
+    bridge::Bridge,
     consent::{Decision, chat},
     endpoint::whereabouts,
     event::{Event, What},
@@ -19,7 +20,7 @@ use crate::{
     msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, Summary, Treatment,
+        Output, Role, Settings, Summary,
     },
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Account {
     carrier: Arc<dyn Carrier>,
     engine: Engine,
     live: BTreeMap<InvitationId, Live>,
+    /// The bridge of the INVITE that is being looked at.
+    candidate: Option<Arc<Bridge>>,
     signed_out: bool,
 }
 
@@ -65,6 +68,7 @@ impl Account {
             carrier,
             engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
+            candidate: None,
             signed_out: false,
         }
     }
@@ -92,9 +96,14 @@ impl Account {
                 return Verdict::Pass;
             }
         };
-        let application = match message.command() {
-            Command::Invite => treatment(shared, &message),
-            _ => None,
+        let treated = match message.command() {
+            Command::Invite => treatment::of(&shared.settings, &message),
+            _ => Treated::Pass,
+        };
+        let application = treated.treatment();
+        self.candidate = match treated {
+            Treated::Take(bridge) => Some(bridge),
+            Treated::Pass | Treated::Refuse => None,
         };
         let input = Input::Received {
             peer,
@@ -410,11 +419,11 @@ impl Account {
         id: InvitationId,
         offer: Offer,
     ) -> Option<Input<'static>> {
-        let bridge = shared.settings.registry.by_id(&offer.application.id)?;
+        let bridge = self.candidate.take()?;
         let live = Live::new(
             &offer.peer,
             Role::Invitee,
-            Arc::clone(bridge),
+            Arc::clone(&bridge),
             offer.media(),
         );
         self.live.insert(id, live);
@@ -422,7 +431,7 @@ impl Account {
         match shared
             .settings
             .rules
-            .decide(&offer.peer, &bridge.application.id)
+            .decide(&offer.peer, bridge.for_rules())
         {
             Decision::Allow if bridge.shares(Role::Invitee).is_none() => {
                 self.tell(shared, id, What::Accepted);
@@ -550,18 +559,5 @@ impl Live {
             hand_over.order(Order::End);
         }
         self.hand_over.is_some()
-    }
-}
-
-/// Which of our bridges an INVITE is for, and what is done with it.
-fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
-    let guid = message.application_guid()?;
-    let bridge = shared.settings.registry.by_guid(&guid)?;
-    if bridge.can_be_taken(Role::Invitee) {
-        return Some(Treatment::Negotiate(Arc::clone(&bridge.application)));
-    }
-    match shared.settings.unclaimed.unwrap_or(bridge.unclaimed) {
-        Unclaimed::Refuse => Some(Treatment::RefuseNotInstalled),
-        Unclaimed::Pass => None,
     }
 }
