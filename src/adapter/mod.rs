@@ -5,6 +5,7 @@ pub mod directplay;
 pub mod forward_tcp;
 mod one_program;
 pub mod quake3;
+pub mod remote_assistance;
 pub mod sip;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
