@@ -105,6 +105,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::DirectPlay => directplay::run(task).await,
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }
 }

@@ -37,6 +37,8 @@ pub enum AdapterKind {
     ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
+    /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
+    RemoteAssistance,
 }
 
 /// What becomes of an invitation that nothing here can take.

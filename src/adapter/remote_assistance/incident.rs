@@ -6,7 +6,11 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::{string_one::StringOne, string_two::StringTwo};
+use super::{
+    encrypted::{self, PASSWORD},
+    string_one::StringOne,
+    string_two::StringTwo,
+};
 
 /// Stands for a password that nobody told us: FreeRDP refuses a file of Windows XP's kind without
 /// this text, which must have a digit, an upper-case and a lower-case letter in these places.
@@ -30,17 +34,25 @@ pub fn one_for_freerdp(one: &StringOne, at: SocketAddrV4) -> String {
         "65538,1,{at};{at},*,{},*,*,{}",
         one.session_id, one.parameters
     );
-    let stub = format!(" PassStub=\"{DUMMY_STUB}\"");
-    upload("UTF-8", &ticket, true, 0, &stub)
+    let attributes = format!("RCTICKET=\"{}\" PassStub=\"{DUMMY_STUB}\"", escape(&ticket));
+    upload("UTF-8", &attributes, true, 0)
 }
 
-/// A ticket of Windows Vista or later for FreeRDP.
+/// A ticket of Windows Vista or later for FreeRDP. Left bare it would be read too, but FreeRDP 2.11
+/// then ends when the other side asks for the password: "encrypt_pass_stub failed", exit code 131.
 #[must_use]
 pub fn two_for_freerdp(two: &StringTwo, at: SocketAddrV4) -> String {
+    let encrypted = encrypted::hex(&bare(two, at), PASSWORD);
+    let attributes = format!("LHTICKET=\"{encrypted}\" PassStub=\"{DUMMY_STUB}\"");
+    upload("UTF-8", &attributes, true, 0)
+}
+
+/// The ticket with one address.
+fn bare(two: &StringTwo, at: SocketAddrV4) -> String {
     let second = two.key_hash_2.as_deref();
     let second = second.map(|hash| format!(" KH2=\"{}\"", escape(hash)));
     format!(
-        "<E><A KH=\"{}\"{} ID=\"{}\"/><C><T ID=\"1\" SID=\"0\"><L P=\"{}\" N=\"{}\"/></T></C></E>\n",
+        "<E><A KH=\"{}\"{} ID=\"{}\"/><C><T ID=\"1\" SID=\"0\"><L P=\"{}\" N=\"{}\"/></T></C></E>",
         escape(&two.key_hash),
         second.unwrap_or_default(),
         escape(&two.id),
@@ -53,17 +65,17 @@ pub fn two_for_freerdp(two: &StringTwo, at: SocketAddrV4) -> String {
 /// without a password. `now` is in seconds since 1970: Windows looks whether it is still valid.
 #[must_use]
 pub fn one_for_windows(ticket: &str, now: u64) -> Vec<u8> {
-    let text = upload("Unicode", ticket, false, now, "");
+    let attributes = format!("RCTICKET=\"{}\"", escape(ticket));
+    let text = upload("Unicode", &attributes, false, now);
     let units = text.encode_utf16().flat_map(u16::to_le_bytes);
     [0xff, 0xfe].into_iter().chain(units).collect()
 }
 
-fn upload(encoding: &str, ticket: &str, has_password: bool, start: u64, more: &str) -> String {
+fn upload(encoding: &str, attributes: &str, has_password: bool, start: u64) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"{encoding}\" ?><UPLOADINFO TYPE=\"Escalated\"><UPLOADDATA \
-         USERNAME=\"{NAME}\" RCTICKET=\"{}\" RCTICKETENCRYPTED=\"{}\" DtStart=\"{start}\" \
-         DtLength=\"{VALID_MINUTES}\"{more} L=\"0\" /></UPLOADINFO>\n",
-        escape(ticket),
+         USERNAME=\"{NAME}\" {attributes} RCTICKETENCRYPTED=\"{}\" DtStart=\"{start}\" \
+         DtLength=\"{VALID_MINUTES}\" L=\"0\" /></UPLOADINFO>\n",
         u8::from(has_password),
     )
 }
@@ -121,6 +133,7 @@ mod tests {
     #[test]
     fn a_file_for_freerdp_names_the_one_address_that_was_checked() {
         let one = StringOne {
+            text: String::new(),
             addresses: vec![Address::read("192.0.2.1", "1").unwrap()],
             session_id: "QUJDRA==".into(),
             parameters: "RUZHSA==".into(),
@@ -129,7 +142,7 @@ mod tests {
             one_for_freerdp(&one, at("192.0.2.10:3389")),
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?><UPLOADINFO TYPE=\"Escalated\"><UPLOADDATA \
              USERNAME=\"Expert\" RCTICKET=\"65538,1,192.0.2.10:3389;192.0.2.10:3389,*,QUJDRA==,*,*,RUZHSA==\" \
-             RCTICKETENCRYPTED=\"1\" DtStart=\"0\" DtLength=\"180\" PassStub=\"x-0Xxxxxxxxxxx\" L=\"0\" />\
+             PassStub=\"x-0Xxxxxxxxxxx\" RCTICKETENCRYPTED=\"1\" DtStart=\"0\" DtLength=\"180\" L=\"0\" />\
              </UPLOADINFO>\n"
         );
         let two = StringTwo {
@@ -139,10 +152,15 @@ mod tests {
             key_hash_2: Some("REVG".into()),
         };
         assert_eq!(
-            two_for_freerdp(&two, at("192.0.2.10:49230")),
+            bare(&two, at("192.0.2.10:49230")),
             "<E><A KH=\"QUJD\" KH2=\"REVG\" ID=\"a&quot;/&gt;&lt;L P=&apos;1&apos; N=&apos;evil&apos;\"/>\
-             <C><T ID=\"1\" SID=\"0\"><L P=\"49230\" N=\"192.0.2.10\"/></T></C></E>\n"
+             <C><T ID=\"1\" SID=\"0\"><L P=\"49230\" N=\"192.0.2.10\"/></T></C></E>"
         );
+        let file = two_for_freerdp(&two, at("192.0.2.10:49230"));
+        let Ticket::File(upload) = ticket(file.as_bytes()) else {
+            panic!()
+        };
+        assert!(upload.has_encrypted_ticket && upload.asks_for_password);
     }
 
     #[test]
@@ -201,7 +219,7 @@ mod tests {
             let second = second.filter(|text| !text.trim().is_empty());
             let two = StringTwo { addresses: vec![], id, key_hash, key_hash_2: second };
             let at = SocketAddrV4::new(ip.into(), port);
-            let written = two_for_freerdp(&two, at);
+            let written = bare(&two, at);
             let Ticket::Two(read) = ticket(written.as_bytes()) else { panic!() };
             prop_assert_eq!(read.addresses.len(), 1);
             prop_assert_eq!(read.addresses[0].port, port);

@@ -15,6 +15,8 @@ const FIELDS: usize = 8;
 /// A ticket of Windows XP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StringOne {
+    /// All of it, as it came.
+    pub text: String,
     /// Where the one who wants help listens, in the order to try.
     pub addresses: Vec<Address>,
     /// Id of the session: base64, not empty.
@@ -75,6 +77,7 @@ impl StringOne {
         // Nothing follows the padding of base64; without it the field may go on.
         let whole = ended || parameters.ends_with('=');
         let one = Self {
+            text: text.to_owned(),
             addresses,
             session_id: session_id.to_owned(),
             parameters: parameters.to_owned(),

@@ -16,6 +16,7 @@ fn address(host: &str, port: u16) -> Address {
 
 fn one() -> Ticket {
     Ticket::One(StringOne {
+        text: ONE.into(),
         addresses: vec![address("192.0.2.10", 3389), address("HOST", 3389)],
         session_id: "rb+v0oPmEISmi8N2zK/vuhgul/ABqlDt6wW0VxMyxK8=".into(),
         parameters: "IuaRySSbPDNna4+2mKcsKxsbJFI=".into(),
