@@ -195,6 +195,16 @@ pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
     Some(format!("{MARK}{text}"))
 }
 
+/// The line for an invitation that nothing here can take and that was declined for that.
+#[must_use]
+pub fn refused(name: &str, note: Option<&str>) -> String {
+    let note = note.map(|note| format!(" {}", sentence(&clean(note))));
+    format!(
+        "{MARK}{name}: this contact invited you and was told that nothing here takes it.{}",
+        note.unwrap_or_default()
+    )
+}
+
 /// Why it ended, in the adapter's words where it has some.
 #[must_use]
 pub fn ended(reason: &EndReason, last_words: Option<&str>) -> String {

@@ -92,13 +92,20 @@ impl Account {
             Command::Invite => treatment(shared, &message),
             _ => None,
         };
+        let refused = matches!(application, Some(Treatment::RefuseNotInstalled));
         let input = Input::Received {
             peer,
             message: &message,
             application,
         };
         match self.push(shared, input) {
-            Disposition::Taken => Verdict::Taken,
+            Disposition::Taken => {
+                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message)) {
+                    let line = chat::refused(&bridge.application.name, bridge.note.as_deref());
+                    self.carrier.show(peer, &line);
+                }
+                Verdict::Taken
+            }
             Disposition::NotOurs => Verdict::Pass,
         }
     }
@@ -186,17 +193,26 @@ impl Account {
         self.feed(shared, Input::Undelivered(id));
     }
 
-    /// Ends everything, telling the peers while there is still a carrier.
-    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+    /// Ends every invitation, telling the peers while there is still a carrier.
+    fn hang_up_all(&mut self, shared: &Arc<Shared>) {
         let ids: Vec<InvitationId> = self.live.keys().copied().collect();
         for id in ids {
             self.hang_up(shared, id);
         }
     }
 
-    /// The client is gone: everything ends.
+    /// Ends everything, also what outlived its invitation.
+    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+        self.hang_up_all(shared);
+        for live in self.live.values().filter(|live| live.over) {
+            live.end();
+        }
+    }
+
+    /// The client is gone: every invitation ends. What was left running by one that completed has
+    /// no need of the client.
     pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
-        self.end_all(shared);
+        self.hang_up_all(shared);
         self.signed_out = true;
     }
 
@@ -256,7 +272,7 @@ impl Account {
         }
     }
 
-    /// The adapter is asked to end, and tells how it went.
+    /// The adapter is asked to end, and tells how it went; or what it handed over lives on.
     fn report_after_end(&self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
         match report {
             Report::ProgramEnded { program, how } => {
@@ -266,11 +282,11 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
             }
             Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
-            Report::Ready(_)
-            | Report::Failed { .. }
-            | Report::Started { .. }
-            | Report::Running
-            | Report::SendContext(_) => {}
+            Report::Started { program, pid } => {
+                self.tell(shared, id, What::ProgramStarted { program, pid });
+            }
+            Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
+            Report::Ready(_) | Report::Running | Report::SendContext(_) => {}
         }
     }
 
@@ -496,8 +512,7 @@ impl Live {
 
 /// Which of our bridges an INVITE is for, and what is done with it.
 fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
-    let guid = message.application_guid()?;
-    let bridge = shared.settings.registry.by_guid(&guid)?;
+    let bridge = bridge_of(shared, message)?;
     if bridge.can_be_taken(Role::Invitee) {
         return Some(Treatment::Negotiate(Arc::clone(&bridge.application)));
     }
@@ -505,4 +520,12 @@ fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
         Unclaimed::Refuse => Some(Treatment::RefuseNotInstalled),
         Unclaimed::Pass => None,
     }
+}
+
+/// The bridge that an INVITE is for.
+fn bridge_of<'a>(shared: &'a Shared, message: &Message<'_>) -> Option<&'a Arc<Bridge>> {
+    shared
+        .settings
+        .registry
+        .by_guid(&message.application_guid()?)
 }
