@@ -45,7 +45,7 @@ pub(crate) struct Table {
     account: AccountId,
     events: broadcast::Receiver<Event>,
     letters: mpsc::UnboundedReceiver<Vec<u8>>,
-    shown: Arc<Mutex<Vec<String>>>,
+    pub(crate) shown: Arc<Mutex<Vec<String>>>,
     /// Everything that happened.
     pub(crate) seen: Vec<What>,
     pub(crate) recordings: PathBuf,
@@ -146,6 +146,14 @@ impl Table {
 
     pub(crate) fn cancels(&self) {
         self.says("CANCEL", "Cancel-Code: OUTBANDCANCEL\r\n");
+    }
+
+    /// Our user ends it.
+    pub(crate) fn hang_up(&self) {
+        assert_eq!(
+            self.hub.typed(self.account, NOVICE, "/hangup"),
+            Verdict::Taken
+        );
     }
 
     fn says(&self, command: &str, fields: &str) {
