@@ -379,7 +379,10 @@ mod tests {
         );
         lines.extend(help());
         lines.push(refused("Remote Assistance", None));
-        lines.push(refused("Remote Assistance", Some("Nothing shares\r\na screen")));
+        lines.push(refused(
+            "Remote Assistance",
+            Some("Nothing shares\r\na screen"),
+        ));
         lines.extend(status(&[]));
         lines.extend(status(&[open(1, "voice", true)]));
         insta::assert_snapshot!(lines.join("\n"));

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use msn_handoff::{
     adapter::remote_assistance::ticket::{Reading, Ticket, read},
+    bridge::Registry,
     dispatcher::Verdict,
     endpoint::socket,
     event::What,
@@ -125,4 +126,23 @@ async fn an_address_that_is_not_allowed_or_does_not_answer_is_told_and_nothing_i
     assert!(!table.started(), "{:?}", table.seen);
     table.answered("CANCEL").await;
     table.end().await;
+}
+
+#[test]
+fn the_documented_change_switches_the_attempt_with_windows_xp_on() {
+    let page = include_str!("../../docs/applications/remote-assistance.md");
+    let change = page.split("```toml\n").nth(1).unwrap();
+    let change = change.split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("remote-assistance.d");
+    std::fs::create_dir(&mine).unwrap();
+    let protocols = || {
+        let registry = Registry::load(&[folder.path().to_owned()]).unwrap();
+        let bridge = registry.by_id("remote-assistance").unwrap();
+        let all = bridge.handoffs.iter().map(|it| it.protocols.clone());
+        all.collect::<Vec<_>>()
+    };
+    assert!(!protocols().contains(&vec![1]));
+    std::fs::write(mine.join("mine.toml"), change).unwrap();
+    assert!(protocols().contains(&vec![1]));
 }

@@ -12,6 +12,7 @@ mod keep;
 mod reach;
 pub mod string_one;
 pub mod string_two;
+mod text;
 pub mod ticket;
 pub mod upload;
 
