@@ -14,14 +14,14 @@ pub mod remote_assistance;
 pub mod sip;
 pub mod t120;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use crate::{
     bridge::{AdapterKind, Bridge},
     config::Call,
-    endpoint::policy::Policy,
+    endpoint::{place::Network, policy::Policy},
     event::Signal,
     invitation::Medium,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
@@ -39,8 +39,8 @@ pub struct Task {
     pub peer: String,
     /// The media both sides agreed to (voice and video; empty elsewhere).
     pub media: Vec<Medium>,
-    /// The address of ours that is announced.
-    pub own_ip: Ipv4Addr,
+    /// Where we listen, and what the peer is told.
+    pub network: Network,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
     /// How calls are made (voice and video).

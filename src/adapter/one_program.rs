@@ -1,7 +1,7 @@
 //! One program takes the whole session: it is found among the handoffs, started, watched and ended.
 //! What the adapters of games share.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use tokio::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::{Order, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
     launch::{self, PrivateDir, Program},
-    negotiation::{Announced, Announcement, Remote},
+    negotiation::{Announcement, Remote},
 };
 
 /// A started program. Dropping it ends it.
@@ -40,6 +40,11 @@ pub(super) enum NotStarted {
 }
 
 impl Task {
+    /// The address of ours at which we listen.
+    pub(super) fn own_ip(&self) -> Ipv4Addr {
+        self.network.bind.ip
+    }
+
     pub(super) fn report(&self, report: Report) {
         // A dispatcher that is gone has closed the orders too.
         let _ = self.reports.send(report);
@@ -59,7 +64,8 @@ impl Task {
     /// Tells the address that was asked for.
     pub(super) fn ready(&self) {
         let port = self.bridge.application.port.map(|port| port.number);
-        self.report(Report::Ready(Announced::new(self.own_ip, port)));
+        let announced = self.network.announced(port);
+        self.report(Report::Ready(announced));
     }
 
     /// The handoffs of that adapter for our role, best first.
@@ -239,7 +245,7 @@ pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launc
 /// be loading when our address goes out.
 pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
     let handoffs = task.handoffs(adapter);
-    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    let values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     match start(&mut task, &handoffs, &values).await {
         Ok(started) => {
             task.ready();
@@ -258,7 +264,7 @@ pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
 
 /// The values that every hand-over has.
 pub(super) fn known(task: &Task) -> Values {
-    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     // A handle that no program should get is not given to one.
     if let Ok(peer) = Value::word("peer", &task.peer) {
         values.set("peer", peer);

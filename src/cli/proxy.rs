@@ -55,7 +55,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let announce = match config.network.announce {
         Some(ip) => ip,
-        None => towards(&server).await?,
+        // Perhaps there is no network yet: a client that signs in will have found a way.
+        None => towards(&server).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "no address to tell contacts yet");
+            Ipv4Addr::UNSPECIFIED
+        }),
     };
     match launch::reap_leftovers(&launch::programs_folder()) {
         Ok(0) => {}
@@ -81,6 +85,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
+        follow: config.network.announce.is_none(),
     };
     let proxy = Proxy::bind(settings, Arc::new(dispatcher.clone()))
         .await

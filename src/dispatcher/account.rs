@@ -482,6 +482,7 @@ impl Account {
                     bridge: Arc::clone(&live.bridge),
                     peer: live.peer.clone(),
                     media: live.media.clone(),
+                    own_ip: self.carrier.own_ip(),
                 },
             );
             match hand_over {

@@ -1,6 +1,6 @@
 //! The contract between a front (what brings messages) and the dispatcher (what decides).
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::negotiation::InvitationId;
 
@@ -28,6 +28,12 @@ pub trait Carrier: Send + Sync {
     /// with exactly that peer, or over one it opens (PROTOCOL.md 12.6). Messages to one peer keep
     /// their order. A failure is told by [`Invitations::undelivered`].
     fn send(&self, peer: &str, payload: Vec<u8>, delivery: Delivery);
+
+    /// The address of this machine that leads to the server, where the front knows it: a laptop may
+    /// have another one since it was started.
+    fn own_ip(&self) -> Option<Ipv4Addr> {
+        None
+    }
 
     /// Shows a line in the chat window with `peer`. It never reaches the peer.
     fn show(&self, peer: &str, line: &str);

@@ -32,7 +32,7 @@ use crate::{
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
-    endpoint::policy::Policy,
+    endpoint::{place::PortRange, policy::Policy},
     event::Event,
     negotiation,
 };
@@ -52,8 +52,11 @@ pub struct Settings {
     pub rules: Rules,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
-    /// The address of ours that peers are told.
+    /// The address of ours that peers are told, unless the front knows a better one. It may be a
+    /// router's.
     pub announce: Ipv4Addr,
+    /// The ports that peers may be told; any without it.
+    pub ports: Option<PortRange>,
     /// Where recordings go; made when the first one is written.
     pub recordings: PathBuf,
     /// How calls are made (voice and video).
@@ -76,6 +79,7 @@ impl Settings {
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
             announce,
+            ports: config.network.ports.clone(),
             recordings: config.recordings_folder(),
             call: config.call.clone(),
             unclaimed: config.unclaimed,

@@ -106,6 +106,7 @@ fn side(rules: Rules, handle: &str) -> (Side, mpsc::UnboundedReceiver<Vec<u8>>) 
         rules,
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
+        ports: None,
         recordings: folder.path().join("recordings"),
         call: msn_handoff::config::Call::default(),
         unclaimed: None,

@@ -133,6 +133,7 @@ impl Front {
         let settings = ProxySettings {
             listen: free(),
             server: server.to_string(),
+            follow: false,
         };
         let proxy = Proxy::bind(settings, Arc::clone(&fake) as Arc<dyn Invitations>)
             .await

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
@@ -62,6 +63,8 @@ pub(super) struct Account {
     pub(super) version: u8,
     /// Where the client reaches us, as it is written.
     pub(super) address: String,
+    /// The address of ours that leads to the server.
+    leads: Option<Ipv4Addr>,
     notification: Ways<mpsc::Sender<Injection>>,
     state: Mutex<State>,
     /// Cancelled when the client has signed out.
@@ -101,6 +104,10 @@ impl Carrier for Handle {
         });
     }
 
+    fn own_ip(&self) -> Option<Ipv4Addr> {
+        self.0.leads.filter(|_| self.0.shared.follows)
+    }
+
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
     }
@@ -113,6 +120,7 @@ impl Account {
         handle: &str,
         version: u8,
         address: String,
+        leads: Option<Ipv4Addr>,
         notification: Ways<mpsc::Sender<Injection>>,
     ) -> Arc<Self> {
         let account = Arc::new(Self {
@@ -121,6 +129,7 @@ impl Account {
             handle: roster::bare(handle).to_owned(),
             version,
             address,
+            leads,
             notification,
             state: Mutex::default(),
             stop: shared.last.1.child_token(),
