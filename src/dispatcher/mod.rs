@@ -191,6 +191,15 @@ impl Shared {
 impl Invitations for Dispatcher {
     fn attach(&self, handle: &str, carrier: Arc<dyn Carrier>) -> AccountId {
         let mut accounts = self.shared.lock();
+        // Something of an earlier sign-in still runs.
+        let back = accounts.table.iter_mut().find(|(_, account)| {
+            account.is_signed_out() && account.handle().eq_ignore_ascii_case(handle)
+        });
+        if let Some((id, account)) = back {
+            account.come_back(carrier);
+            tracing::info!(account = handle, "signed in again");
+            return *id;
+        }
         accounts.last += 1;
         let id = AccountId(accounts.last);
         let account = Account::new(

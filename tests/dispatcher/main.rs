@@ -335,3 +335,76 @@ async fn what_is_open_is_listed_and_obeyed_from_any_door() {
     bob.until(ended).await;
     assert!(bob.dispatcher.open().is_empty());
 }
+
+/// An invitation as a contact's client writes it.
+fn offer(guid: &str, cookie: u32) -> Vec<u8> {
+    format!(
+        "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n\
+         Application-Name: x\r\nApplication-GUID: {guid}\r\nSession-Protocol: SM1\r\n\
+         Session-ID: {{FA0A4C0B-65C1-4CAF-BE35-7F2F3B4F8B12}}\r\nInvitation-Command: INVITE\r\n\
+         Invitation-Cookie: {cookie}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn taken_back(cookie: u32) -> Vec<u8> {
+    format!(
+        "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n\
+         Invitation-Command: CANCEL\r\nInvitation-Cookie: {cookie}\r\nCancel-Code: TIMEOUT\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn a_yes_is_not_taken_for_another_offer_that_came_in_its_place() {
+    let (bob, _letters) = side(Rules::default(), BOB);
+    let hub = &bob.dispatcher;
+    hub.received(
+        bob.account,
+        ALICE,
+        &offer("{02D3C01F-BF30-4825-A83A-DE7AF41648AA}", 1),
+    );
+    hub.received(bob.account, ALICE, &taken_back(1));
+    // The whiteboard is taken by the recorder of the built-in bridge.
+    hub.received(
+        bob.account,
+        ALICE,
+        &offer("{1DF57D09-637A-4ca5-91B9-2C3EDAAF62FE}", 2),
+    );
+    bob.types(ALICE, "/accept");
+    assert!(
+        bob.shown()
+            .contains("was taken back a moment ago. To accept, type /accept whiteboard."),
+        "{}",
+        bob.shown()
+    );
+    assert!(hub.open()[0].asks_us());
+    bob.types(ALICE, "/accept whiteboard");
+    assert!(!hub.open()[0].asks_us());
+}
+
+/// Media flows: the hand-over works.
+fn flows(what: &What) -> bool {
+    matches!(what, What::Signal(signal) if signal.kind == msn_handoff::event::SignalKind::Media)
+}
+
+#[tokio::test]
+async fn a_call_goes_on_while_the_client_signs_in_again() {
+    let (mut alice, mut bob) = pair(allow());
+    let call = alice.dispatcher.invite(None, BOB, "voice").unwrap();
+    alice.until(flows).await;
+    bob.until(flows).await;
+    bob.dispatcher.detach(bob.account);
+    let [open] = &bob.dispatcher.open()[..] else {
+        panic!("the call is over")
+    };
+    assert!(open.running.is_some());
+    // The same user comes back, perhaps by another connection.
+    let wire = Arc::clone(&bob.wire) as Arc<dyn Carrier>;
+    let account = bob.dispatcher.attach(BOB, wire);
+    assert_eq!(account, bob.account);
+    assert_eq!(bob.types(ALICE, "/hangup"), Verdict::Taken);
+    bob.until(ended).await;
+    alice.until(ended).await;
+    assert!(alice.dispatcher.hang_up(call).is_err());
+}

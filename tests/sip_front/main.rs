@@ -865,7 +865,10 @@ async fn behind_a_router_its_address_is_told_and_ours_is_bound() {
     assert!(answer.contains(&format!("@203.0.113.9:{port}")), "{answer}");
     let audio = answer.split("m=audio ").nth(1).unwrap();
     let audio: u16 = audio.split(' ').next().unwrap().parse().unwrap();
-    assert!(allowed.contains(&audio) && audio.is_multiple_of(2), "{audio}");
+    assert!(
+        allowed.contains(&audio) && audio.is_multiple_of(2),
+        "{audio}"
+    );
     given.orders.send(Order::End).unwrap();
     given.until("the end", finished).await;
 }
