@@ -507,6 +507,14 @@ fn handoff(
         let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
         return Err(place.error(start, message));
     }
+    let told = application.address == AddressForm::IpPort
+        || application.port.is_some()
+        || application.sends_address_context(Role::Invitee);
+    if records && !told {
+        let message = "nobody would learn the port of \"record\": write `address = \"ip:port\"` or \
+                       `port` under [negotiation]";
+        return Err(place.error(start, message));
+    }
     if ways == [false, false] && !forwards && !records {
         return Err(place.error(
             start,
@@ -824,6 +832,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("stop     = {", "stop = { nonsense = 1, "),
             ("port       = {", "port = { nonsense = 1, "),
             ("context    = {", "context = { nonsense = 1, "),
+            ("keep     = {", "keep = { nonsense = 1, "),
         ] {
             let message = parse(&example.replacen(place, from, 1))
                 .unwrap_err()
