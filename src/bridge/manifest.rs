@@ -812,7 +812,8 @@ run = ["wine", "game.exe", "{peer.ip}"]
     #[test]
     fn the_documented_example_is_read_and_names_every_key() {
         let page = include_str!("../../docs/BRIDGES.md");
-        let example = page
+        let every = page.split("## Every key").nth(1).unwrap();
+        let example = every
             .split("```toml\n")
             .nth(1)
             .unwrap()
