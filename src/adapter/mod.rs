@@ -10,6 +10,7 @@ mod one_program;
 pub mod quake3;
 pub mod record;
 mod relay_tcp;
+pub mod remote_assistance;
 pub mod sip;
 pub mod t120;
 
@@ -113,6 +114,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Record => record::run(task).await,
+        AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
         AdapterKind::T120 => t120::run(task).await,
     }

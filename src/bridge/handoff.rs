@@ -229,7 +229,7 @@ pub enum Missing {
     #[error("{0} does not exist")]
     File(String),
     /// A Windows game is not in the prefix.
-    #[error("there is no {0}")]
+    #[error("{0} was not found")]
     Game(String),
     /// None of the alternatives is there: no display, no sound.
     #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
@@ -302,7 +302,8 @@ impl Handoff {
             return Ok(());
         }
         let variables = any_env.iter().map(|name| format!("${name}"));
-        let files = any_files.iter().map(Template::to_string);
+        let shown = |it: &Template| it.to_string().replace("{runtime}", "$XDG_RUNTIME_DIR");
+        let files = any_files.iter().map(shown);
         Err(Missing::All {
             what: any_what
                 .clone()
@@ -548,7 +549,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
             (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
             (
@@ -566,7 +567,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
         ] {
             let machine = Imagined(machine.iter().copied().collect());

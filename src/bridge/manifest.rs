@@ -892,6 +892,22 @@ run = ["wine", "game.exe", "{peer.ip}"]
                     .replacen("run =", "agent = \"x\" #", 1),
             ),
             (
+                "answers when inviting",
+                GAME.replacen("\"sip\"", "\"t120\"", 1),
+            ),
+            (
+                "forwards to a port",
+                GAME.replacen("\"sip\"", "\"forward-tcp\"", 1).replacen(
+                    "run =",
+                    "ports = \"1503\"\nto = \"10.0.0.2:1503\" #",
+                    1,
+                ),
+            ),
+            (
+                "forwards to no port",
+                format!("{GAME}to = \"10.0.0.2:0\"\n"),
+            ),
+            (
                 "forwards to many",
                 format!("{GAME}to = \"255.255.255.255\"\n"),
             ),

@@ -51,6 +51,8 @@ pub enum AdapterKind {
     Record,
     /// Whiteboard and application sharing: answers the inviter's SIP call, takes its T.120.
     T120,
+    /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
+    RemoteAssistance,
 }
 
 /// What becomes of an invitation that nothing here can take.

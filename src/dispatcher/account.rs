@@ -101,6 +101,7 @@ impl Account {
             _ => Treated::Pass,
         };
         let application = treated.treatment();
+        let refused = matches!(treated, Treated::Refuse);
         self.candidate = match treated {
             Treated::Take(bridge) => Some(bridge),
             Treated::Pass | Treated::Refuse => None,
@@ -111,7 +112,13 @@ impl Account {
             application,
         };
         match self.push(shared, input) {
-            Disposition::Taken => Verdict::Taken,
+            Disposition::Taken => {
+                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message)) {
+                    let line = chat::refused(&bridge.application.name, bridge.note.as_deref());
+                    self.carrier.show(peer, &line);
+                }
+                Verdict::Taken
+            }
             Disposition::NotOurs => Verdict::Pass,
         }
     }
@@ -129,7 +136,7 @@ impl Account {
                     .meant(&application)
                     .and_then(|bridge| self.invite(shared, peer, bridge));
                 if let Err(error) = invited {
-                    self.show(peer, &[chat::refused(&error)]);
+                    self.show(peer, &[chat::not_obeyed(&error)]);
                 }
             }
             chat::Choice::Applications => {
@@ -240,17 +247,26 @@ impl Account {
         self.feed(shared, Input::Undelivered(id));
     }
 
-    /// Ends everything, telling the peers while there is still a carrier.
-    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+    /// Ends every invitation, telling the peers while there is still a carrier.
+    fn hang_up_all(&mut self, shared: &Arc<Shared>) {
         let ids: Vec<InvitationId> = self.live.keys().copied().collect();
         for id in ids {
             self.hang_up(shared, id);
         }
     }
 
-    /// The client is gone: everything ends.
+    /// Ends everything, also what outlived its invitation.
+    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+        self.hang_up_all(shared);
+        for live in self.live.values().filter(|live| live.over) {
+            live.end();
+        }
+    }
+
+    /// The client is gone: every invitation ends. What was left running by one that completed has
+    /// no need of the client.
     pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
-        self.end_all(shared);
+        self.hang_up_all(shared);
         self.signed_out = true;
     }
 
@@ -311,7 +327,7 @@ impl Account {
         }
     }
 
-    /// The adapter is asked to end, and tells how it went.
+    /// The adapter is asked to end, and tells how it went; or what it handed over lives on.
     fn report_after_end(&self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
         match report {
             Report::ProgramEnded { program, how } => {
@@ -321,11 +337,11 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
             }
             Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
-            Report::Ready(_)
-            | Report::Failed { .. }
-            | Report::Started { .. }
-            | Report::Running
-            | Report::SendContext(_) => {}
+            Report::Started { program, pid } => {
+                self.tell(shared, id, What::ProgramStarted { program, pid });
+            }
+            Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
+            Report::Ready(_) | Report::Running | Report::SendContext(_) => {}
         }
     }
 
@@ -530,6 +546,10 @@ impl Account {
             application: application.id.clone(),
             name: application.name.clone(),
             role: live.role,
+            takes: match (&what, live.role) {
+                (What::Offered, Role::Invitee) => live.bridge.taken_by(Role::Invitee),
+                _ => None,
+            },
             what,
         });
     }
@@ -556,4 +576,12 @@ impl Live {
         }
         self.hand_over.is_some()
     }
+}
+
+/// The bridge that an INVITE is for.
+fn bridge_of<'a>(shared: &'a Shared, message: &Message<'_>) -> Option<&'a Arc<Bridge>> {
+    shared
+        .settings
+        .registry
+        .by_guid(&message.application_guid()?)
 }
