@@ -507,6 +507,14 @@ fn handoff(
         let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
         return Err(place.error(start, message));
     }
+    let told = application.address == AddressForm::IpPort
+        || application.port.is_some()
+        || application.sends_address_context(Role::Invitee);
+    if records && !told {
+        let message = "nobody would learn the port of \"record\": write `address = \"ip:port\"` or \
+                       `port` under [negotiation]";
+        return Err(place.error(start, message));
+    }
     if ways == [false, false] && !forwards && !records {
         return Err(place.error(
             start,
@@ -804,7 +812,8 @@ run = ["wine", "game.exe", "{peer.ip}"]
     #[test]
     fn the_documented_example_is_read_and_names_every_key() {
         let page = include_str!("../../docs/BRIDGES.md");
-        let example = page
+        let every = page.split("## Every key").nth(1).unwrap();
+        let example = every
             .split("```toml\n")
             .nth(1)
             .unwrap()
@@ -824,6 +833,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("stop     = {", "stop = { nonsense = 1, "),
             ("port       = {", "port = { nonsense = 1, "),
             ("context    = {", "context = { nonsense = 1, "),
+            ("keep     = {", "keep = { nonsense = 1, "),
         ] {
             let message = parse(&example.replacen(place, from, 1))
                 .unwrap_err()

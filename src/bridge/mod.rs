@@ -7,12 +7,15 @@
 
 mod handoff;
 mod manifest;
+#[cfg(test)]
+mod mistakes;
 mod placeholder;
 mod ports;
 mod registry;
 pub(crate) mod source;
 pub mod unknown;
 mod wine_games;
+mod words;
 
 use std::sync::Arc;
 

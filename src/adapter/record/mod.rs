@@ -2,8 +2,9 @@
 //! for an application that nothing here understands. Nothing is ever answered.
 
 mod ears;
+mod flows;
 mod keeping;
-mod text;
+mod notes;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -24,7 +25,8 @@ use crate::{
     shown,
 };
 use ears::Ears;
-use keeping::{Full, Keeping, Subject};
+use keeping::{Full, Keeping};
+use notes::Subject;
 
 /// How often what was kept is brought to the file system.
 const FLUSH: Duration = Duration::from_secs(1);
