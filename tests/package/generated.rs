@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::Stdio,
 };
 
 use tokio::{
@@ -12,15 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    BINARY,
+    BINARY, run,
     support::{have, within},
 };
-
-async fn run(program: &str, args: &[&str]) -> Output {
-    let mut command = Command::new(program);
-    command.args(args).env("LC_ALL", "C.UTF-8");
-    command.stdin(Stdio::null()).output().await.unwrap()
-}
 
 /// Writes the completions for that shell.
 async fn completions(folder: &Path, shell: &str) -> PathBuf {

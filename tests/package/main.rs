@@ -2,9 +2,18 @@
 //! the program that will read it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod desktop;
 mod generated;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::process::{Output, Stdio};
+
 /// The binary, as it is installed.
 const BINARY: &str = env!("CARGO_BIN_EXE_msn-handoff");
+
+async fn run(program: &str, args: &[&str]) -> Output {
+    let mut command = tokio::process::Command::new(program);
+    command.args(args).env("LC_ALL", "C.UTF-8");
+    command.stdin(Stdio::null()).output().await.unwrap()
+}

@@ -88,8 +88,20 @@ impl Proxy {
         invitations: Arc<dyn Invitations>,
     ) -> io::Result<Self> {
         let listener = socket::tcp_listen(settings.listen).await?;
+        Self::on(listener, settings.server, invitations)
+    }
+
+    /// Takes clients from a socket that somebody else opened.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn on(
+        listener: TcpListener,
+        server: String,
+        invitations: Arc<dyn Invitations>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            server: settings.server,
+            server,
             listening: listener.local_addr()?,
             invitations,
             tickets: Mutex::default(),
