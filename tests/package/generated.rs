@@ -34,6 +34,7 @@ struct Terminal {
 }
 
 impl Terminal {
+    #[allow(clippy::disallowed_methods, reason = "programs under test")]
     fn open(shell: &str) -> Self {
         let mut script = Command::new("script")
             .args(["-qec", shell, "/dev/null"])

@@ -12,6 +12,7 @@ use std::process::{Output, Stdio};
 /// The binary, as it is installed.
 const BINARY: &str = env!("CARGO_BIN_EXE_msn-handoff");
 
+#[allow(clippy::disallowed_methods, reason = "programs under test")]
 async fn run(program: &str, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(program);
     command.args(args).env("LC_ALL", "C.UTF-8");
