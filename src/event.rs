@@ -23,6 +23,8 @@ pub struct Event {
     pub name: String,
     /// Which side we are.
     pub role: Role,
+    /// What a yes would do, for people: with an offer only.
+    pub takes: Option<String>,
     /// What happened.
     pub what: What,
 }

@@ -1,10 +1,7 @@
 //! A program of ours is called by the peer's: it is started, and listens, before our address is
 //! told.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{io, net::SocketAddr};
 
 use super::{
     Order, Report, Task,
@@ -23,7 +20,7 @@ use crate::{
 pub async fn run(mut task: Task) {
     // Where our address goes out in a context message it is asked for after the handshake.
     let by_context = task.bridge.application.sends_address_context(task.role);
-    let mut peer = None;
+    let mut known: Option<Remote> = None;
     loop {
         match task.orders.recv().await {
             // Who announces nothing is not asked to listen before.
@@ -33,26 +30,18 @@ pub async fn run(mut task: Task) {
                 task.ready();
             }
             Some(Order::Prepare(_)) => {
-                let Some((started, port)) = listen(&mut task, peer).await else {
+                let Some((started, port)) = listen(&mut task, known.as_ref()).await else {
                     return;
                 };
                 ready(&task, port);
-                return if by_context {
-                    one_program::attend(task, started).await;
-                } else {
-                    attend(task, started, port).await;
+                return match known {
+                    Some(remote) => called(task, started, &remote).await,
+                    None => attend(task, started, port).await,
                 };
             }
+            Some(Order::Connected(remote)) if by_context => known = Some(remote),
             Some(Order::Connected(remote)) => {
-                match relay_tcp::peers(&task, &remote) {
-                    Ok(peers) => peer = peers.first().copied(),
-                    // A program that need not know who comes can do without.
-                    Err(why) => tracing::info!(invitation = task.invitation.0, why, "no peer"),
-                }
-                if by_context {
-                    continue;
-                }
-                if let Some((started, _)) = listen(&mut task, peer).await {
+                if let Some((started, _)) = listen(&mut task, Some(&remote)).await {
                     called(task, started, &remote).await;
                 }
                 return;
@@ -68,7 +57,7 @@ fn ready(task: &Task, port: u16) {
 }
 
 /// Starts a program that listens; why there is none is told.
-async fn listen(task: &mut Task, peer: Option<Ipv4Addr>) -> Option<(Started, u16)> {
+async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<(Started, u16)> {
     let port = match free_port(task).await {
         Ok(port) => port,
         Err(why) => {
@@ -77,8 +66,12 @@ async fn listen(task: &mut Task, peer: Option<Ipv4Addr>) -> Option<(Started, u16
         }
     };
     let mut values = one_program::known(task).with("own.port", Value::Port(port));
-    if let Some(peer) = peer {
-        values.set("peer.ip", Value::Ip(peer));
+    // A program that need not know who comes can do without.
+    let peers = remote.map(|remote| relay_tcp::peers(task, remote));
+    if let Some(Ok(peers)) = peers
+        && let Some(peer) = peers.first()
+    {
+        values.set("peer.ip", Value::Ip(*peer));
     }
     let handoffs = task.handoffs(AdapterKind::Listen);
     match one_program::start(task, &handoffs, &values).await {

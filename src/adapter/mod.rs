@@ -8,7 +8,9 @@ pub mod listen;
 pub mod netmeeting;
 mod one_program;
 pub mod quake3;
+pub mod record;
 mod relay_tcp;
+pub mod remote_assistance;
 pub mod sip;
 pub mod t120;
 
@@ -111,6 +113,8 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::Record => record::run(task).await,
+        AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
         AdapterKind::T120 => t120::run(task).await,
     }

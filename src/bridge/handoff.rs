@@ -52,6 +52,27 @@ pub enum Probe {
     Tcp,
 }
 
+/// How much a recording may hold. What comes first ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Length of the file of packets.
+    pub bytes: u64,
+    /// TCP connections in all.
+    pub connections: u16,
+    /// From the first to the last of it.
+    pub time: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            connections: 64,
+            time: Duration::from_secs(3600),
+        }
+    }
+}
+
 /// Ports that are watched beside the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub enum Watched {
@@ -91,8 +112,10 @@ pub struct Handoff {
     pub to_port: Option<u16>,
     /// What the other person gets to see: with it, accepting is never left to a rule.
     pub shares: Option<String>,
-    /// How long a forwarded port may be silent.
+    /// How long a forwarded port, or one that is recorded, may be silent.
     pub idle: Duration,
+    /// How much a recording may hold.
+    pub keep: Keep,
     /// How long the peer's program is left to begin before ours calls.
     pub wait: Duration,
     /// How the peer's program is looked for before ours calls; not at all without one.
@@ -206,7 +229,7 @@ pub enum Missing {
     #[error("{0} does not exist")]
     File(String),
     /// A Windows game is not in the prefix.
-    #[error("there is no {0}")]
+    #[error("{0} was not found")]
     Game(String),
     /// None of the alternatives is there: no display, no sound.
     #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
@@ -279,7 +302,8 @@ impl Handoff {
             return Ok(());
         }
         let variables = any_env.iter().map(|name| format!("${name}"));
-        let files = any_files.iter().map(Template::to_string);
+        let shown = |it: &Template| it.to_string().replace("{runtime}", "$XDG_RUNTIME_DIR");
+        let files = any_files.iter().map(shown);
         Err(Missing::All {
             what: any_what
                 .clone()
@@ -525,7 +549,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
             (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
             (
@@ -543,7 +567,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
         ] {
             let machine = Imagined(machine.iter().copied().collect());

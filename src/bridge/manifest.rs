@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    num::NonZeroU16,
     ops::Range,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -13,8 +14,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, Probe, ReadyRule, Template,
-    TemplateError, Unclaimed, Watched,
+    AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
+    Template, TemplateError, Unclaimed, Watched,
     source::{Read, Source},
 };
 use crate::{
@@ -195,6 +196,8 @@ struct RawHandoff {
     to: Option<Spanned<String>>,
     shares: Option<String>,
     idle: Option<u16>,
+    #[serde(default)]
+    keep: RawKeep,
     wait: Option<u16>,
     probe: Option<Probe>,
     probe_within: Option<u16>,
@@ -249,6 +252,14 @@ enum RawReady {
     Output(String),
     Tcp(Spanned<String>),
     Udp(Spanned<String>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawKeep {
+    megabytes: Option<NonZeroU16>,
+    connections: Option<NonZeroU16>,
+    seconds: Option<NonZeroU16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -482,6 +493,7 @@ fn handoff(
             "`ports` says which ports: write the address alone",
         ));
     }
+    let records = raw.adapter == AdapterKind::Record;
     if raw.adapter == AdapterKind::T120 && !matches!(raw.role, Some(RawRole::Invitee)) {
         let message = "\"t120\" is for the one who is invited: write `role = \"invitee\"`";
         return Err(place.error(start, message));
@@ -491,7 +503,11 @@ fn handoff(
         raw.builtin,
         given || !raw.run.is_empty() || raw.agent.is_some(),
     ];
-    if ways == [false, false] && !forwards {
+    if records && ways != [false, false] {
+        let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
+        return Err(place.error(start, message));
+    }
+    if ways == [false, false] && !forwards && !records {
         return Err(place.error(
             start,
             "this handoff does nothing: give it `run`, `agent` or `builtin = true`",
@@ -555,6 +571,7 @@ fn handoff(
         to_port,
         shares: raw.shares.clone(),
         idle: seconds(raw.idle, IDLE),
+        keep: keep(&raw.keep),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
         watch: raw.watch,
@@ -596,6 +613,17 @@ fn handoff(
         ready_within: seconds(raw.ready_within, READY_WITHIN),
         stop,
     })
+}
+
+fn keep(raw: &RawKeep) -> Keep {
+    let default = Keep::default();
+    Keep {
+        bytes: raw
+            .megabytes
+            .map_or(default.bytes, |given| u64::from(given.get()) << 20),
+        connections: raw.connections.map_or(default.connections, NonZeroU16::get),
+        time: seconds(raw.seconds.map(NonZeroU16::get), default.time),
+    }
 }
 
 fn seconds(given: Option<u16>, or: Duration) -> Duration {
@@ -852,6 +880,22 @@ run = ["wine", "game.exe", "{peer.ip}"]
                 "calls with nothing",
                 GAME.replacen("\"sip\"", "\"call\"", 1)
                     .replacen("run =", "agent = \"x\" #", 1),
+            ),
+            (
+                "answers when inviting",
+                GAME.replacen("\"sip\"", "\"t120\"", 1),
+            ),
+            (
+                "forwards to a port",
+                GAME.replacen("\"sip\"", "\"forward-tcp\"", 1).replacen(
+                    "run =",
+                    "ports = \"1503\"\nto = \"10.0.0.2:1503\" #",
+                    1,
+                ),
+            ),
+            (
+                "forwards to no port",
+                format!("{GAME}to = \"10.0.0.2:0\"\n"),
             ),
             (
                 "forwards to many",

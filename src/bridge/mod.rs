@@ -11,12 +11,13 @@ mod placeholder;
 mod ports;
 mod registry;
 pub(crate) mod source;
+pub mod unknown;
 mod wine_games;
 
 use std::sync::Arc;
 
 pub(crate) use handoff::installed;
-pub use handoff::{Handoff, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
+pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
 pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
@@ -43,8 +44,12 @@ pub enum AdapterKind {
     ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
+    /// A recorder: a port that keeps what comes.
+    Record,
     /// Whiteboard and application sharing: answers the inviter's SIP call, takes its T.120.
     T120,
+    /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
+    RemoteAssistance,
 }
 
 /// What becomes of an invitation that nothing here can take.
@@ -56,6 +61,8 @@ pub enum Unclaimed {
     Pass,
     /// The peer is told `REJECT_NOT_INSTALLED`.
     Refuse,
+    /// It is accepted, after consent, and what comes is recorded.
+    Record,
 }
 
 /// Where a bridge comes from.
@@ -65,6 +72,8 @@ pub enum Origin {
     BuiltIn,
     /// A file.
     File(std::path::PathBuf),
+    /// Nowhere: it was made for an invitation.
+    Invitation,
 }
 
 /// One application's description.
@@ -98,6 +107,15 @@ impl Bridge {
         self.adapter(role).is_some()
     }
 
+    /// What consent rules call it.
+    #[must_use]
+    pub fn for_rules(&self) -> &str {
+        match self.origin {
+            Origin::Invitation => unknown::UNKNOWN,
+            Origin::BuiltIn | Origin::File(_) => &self.application.id,
+        }
+    }
+
     /// What would be done with it here, for people: `linphone is started for it`.
     #[must_use]
     pub fn taken_by(&self, role: Role) -> Option<String> {
@@ -106,6 +124,9 @@ impl Bridge {
         let first = takers.next()?;
         if first.builtin {
             return Some(format!("{} takes it", first.name));
+        }
+        if first.adapter == AdapterKind::Record {
+            return Some("what comes is only recorded".to_owned());
         }
         if first.run.is_empty() {
             return Some(format!("it is given to {}", first.name));
@@ -142,6 +163,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::BuiltIn => f.write_str("built in"),
             Self::File(path) => path.display().fmt(f),
+            Self::Invitation => f.write_str("made for an invitation"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) const KNOWN: &[&str] = &[
     "runtime",
     "sdp",
     "session.guid",
+    "ticket",
     "wine.prefix",
 ];
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Bridge, BridgeError, Origin,
+    Bridge, BridgeError, Origin, Unclaimed,
     manifest::{self, Reading},
     source::Source,
     wine_games,
@@ -70,6 +70,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 #[derive(Debug, Default)]
 pub struct Registry {
     bridges: BTreeMap<String, Arc<Bridge>>,
+    unknown: Unclaimed,
 }
 
 /// The folders that hold bridges of the system and of the user, least important first (XDG base
@@ -116,7 +117,10 @@ impl Registry {
             .into_iter()
             .filter_map(|(id, described)| Some((id, Arc::new(described.bridge?))))
             .collect();
-        let registry = Self { bridges };
+        let registry = Self {
+            bridges,
+            unknown: Unclaimed::default(),
+        };
         registry.check_guids()?;
         Ok(registry)
     }
@@ -175,6 +179,19 @@ impl Registry {
                 Err(error) => tracing::warn!(game = game.name, %error, "no bridge made"),
             }
         }
+    }
+
+    /// The same, with another answer to an invitation whose GUID no bridge has.
+    #[must_use]
+    pub fn with_unknown(mut self, unknown: Unclaimed) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// What becomes of an invitation whose GUID no bridge has.
+    #[must_use]
+    pub fn unknown(&self) -> Unclaimed {
+        self.unknown
     }
 
     /// The bridge with that id.

@@ -110,6 +110,7 @@ fn takers(bridge: &Bridge, role: Role, fits: &impl Fn(&Handoff) -> Result<(), St
         (None, _) => match bridge.unclaimed {
             Unclaimed::Pass => "your client gets it".to_owned(),
             Unclaimed::Refuse => "refused as not installed".to_owned(),
+            Unclaimed::Record => "what comes is recorded".to_owned(),
         },
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    bridge::{Registry, Unclaimed, source::Source},
+    bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
     endpoint::policy::Network,
     negotiation::{Limits, Timers},
@@ -44,6 +44,8 @@ pub struct Config {
     pub hook: Vec<Hook>,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
+    /// `unknown`: what becomes of an invitation whose GUID no bridge has.
+    pub unknown: Unclaimed,
 }
 
 /// `[proxy]`
@@ -285,7 +287,8 @@ impl Config {
             .iter()
             .filter_map(|rule| rule.application.as_ref())
         {
-            if registry.by_id(id).is_none() {
+            let recorded = id == UNKNOWN && self.unknown == Unclaimed::Record;
+            if registry.by_id(id).is_none() && !recorded {
                 told.push(format!(
                     "a rule under [consent] is for the application {id:?}, which no bridge has"
                 ));

@@ -163,7 +163,7 @@ pub fn invitable(ids: &[String]) -> String {
 
 /// Why a command was not obeyed.
 #[must_use]
-pub fn refused(why: &impl std::fmt::Display) -> String {
+pub fn not_obeyed(why: &impl std::fmt::Display) -> String {
     format!("{MARK}{}", sentence(&clean(&why.to_string())))
 }
 
@@ -236,6 +236,16 @@ pub fn line(what: &What, name: &str, role: Role) -> Option<String> {
         }
     };
     Some(format!("{MARK}{text}"))
+}
+
+/// The line for an invitation that nothing here can take and that was declined for that.
+#[must_use]
+pub fn refused(name: &str, note: Option<&str>) -> String {
+    let note = note.map(|note| format!(" {}", sentence(&clean(note))));
+    format!(
+        "{MARK}{name}: this contact invited you and was told that nothing here takes it.{}",
+        note.unwrap_or_default()
+    )
 }
 
 /// Why it ended, in the adapter's words where it has some.
@@ -426,6 +436,11 @@ mod tests {
                 .filter_map(|what| line(what, "voice call", Role::Inviter)),
         );
         lines.extend(help());
+        lines.push(refused("Remote Assistance", None));
+        lines.push(refused(
+            "Remote Assistance",
+            Some("Nothing shares\r\na screen"),
+        ));
         lines.extend(status(&[]));
         lines.extend(status(&[open(1, "voice", true)]));
         insta::assert_snapshot!(lines.join("\n"));

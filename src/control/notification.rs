@@ -208,6 +208,10 @@ fn text(event: &Event, abilities: Abilities) -> (String, String) {
     let peer = shown::line(&event.peer, 80);
     let summary = format!("{peer} invites you");
     let mut body = shown::line(&event.name, 80);
+    if let Some(takes) = &event.takes {
+        body.push_str("\nOn accept ");
+        body.push_str(&shown::line(takes, 160));
+    }
     if !abilities.buttons {
         body.push_str("\nType /accept or /decline in the chat window.");
     }
@@ -233,6 +237,7 @@ mod tests {
             application: "x".into(),
             name: "<i>Cops & Robbers</i>".into(),
             role: Role::Invitee,
+            takes: Some("a program is started for it and shares your screen".into()),
             what: What::Offered,
         };
         let all = Abilities {
@@ -243,13 +248,17 @@ mod tests {
             text(&event, all),
             (
                 "a <b>@example.com invites you".to_owned(),
-                "&lt;i&gt;Cops &amp; Robbers&lt;/i&gt;".to_owned()
+                "&lt;i&gt;Cops &amp; Robbers&lt;/i&gt;\n\
+                 On accept a program is started for it and shares your screen"
+                    .to_owned()
             )
         );
         let (_, body) = text(&event, Abilities::default());
         assert_eq!(
             body,
-            "<i>Cops & Robbers</i>\nType /accept or /decline in the chat window."
+            "<i>Cops & Robbers</i>\n\
+             On accept a program is started for it and shares your screen\n\
+             Type /accept or /decline in the chat window."
         );
     }
 }

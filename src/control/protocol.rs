@@ -172,6 +172,9 @@ pub struct Happened {
     pub name: String,
     /// `inviter` or `invitee`: which side we are.
     pub role: String,
+    /// Of `offered`, when you are invited: what a yes would do, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<String>,
     /// Of `listening` and `connected`: `ip` or `ip:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -265,6 +268,7 @@ impl Happened {
             application: event.application.clone(),
             name: event.name.clone(),
             role: role(event.role),
+            takes: event.takes.clone(),
             address: None,
             lies: None,
             program: None,
@@ -399,6 +403,7 @@ mod tests {
             application: "voice".into(),
             name: "voice or video call".into(),
             role: Role::Invitee,
+            takes: (what == What::Offered).then(|| "linphone is started for it".into()),
             what,
         };
         let whats = [

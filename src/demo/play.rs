@@ -226,6 +226,7 @@ mod tests {
             name: "voice call".to_owned(),
             application: "voice".to_owned(),
             role: Role::Invitee,
+            takes: None,
             what,
         }
     }

@@ -261,6 +261,7 @@ mod tests {
             name: "voice call".into(),
             application: "voice".to_owned(),
             role: Role::Invitee,
+            takes: None,
             what,
         };
         let started = event(What::ProgramStarted {

@@ -8,10 +8,11 @@ use std::{
 use super::{
     AccountId, Carrier, Delivery, Open, Shared, VerbError, Verdict,
     handover::{self, HandOver},
+    treatment::{self, Treated},
 };
 use crate::{
     adapter::{Order, Report},
-    bridge::{Bridge, Unclaimed},
+    bridge::Bridge,
     consent::{Decision, chat},
     endpoint::whereabouts,
     event::{Event, What},
@@ -19,7 +20,7 @@ use crate::{
     msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, Summary, Treatment,
+        Output, Role, Settings, Summary,
     },
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Account {
     carrier: Arc<dyn Carrier>,
     engine: Engine,
     live: BTreeMap<InvitationId, Live>,
+    /// The bridge of the INVITE that is being looked at.
+    candidate: Option<Arc<Bridge>>,
     signed_out: bool,
 }
 
@@ -65,6 +68,7 @@ impl Account {
             carrier,
             engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
+            candidate: None,
             signed_out: false,
         }
     }
@@ -92,9 +96,15 @@ impl Account {
                 return Verdict::Pass;
             }
         };
-        let application = match message.command() {
-            Command::Invite => treatment(shared, &message),
-            _ => None,
+        let treated = match message.command() {
+            Command::Invite => treatment::of(&shared.settings, &message),
+            _ => Treated::Pass,
+        };
+        let application = treated.treatment();
+        let refused = matches!(treated, Treated::Refuse);
+        self.candidate = match treated {
+            Treated::Take(bridge) => Some(bridge),
+            Treated::Pass | Treated::Refuse => None,
         };
         let input = Input::Received {
             peer,
@@ -102,7 +112,13 @@ impl Account {
             application,
         };
         match self.push(shared, input) {
-            Disposition::Taken => Verdict::Taken,
+            Disposition::Taken => {
+                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message)) {
+                    let line = chat::refused(&bridge.application.name, bridge.note.as_deref());
+                    self.carrier.show(peer, &line);
+                }
+                Verdict::Taken
+            }
             Disposition::NotOurs => Verdict::Pass,
         }
     }
@@ -120,7 +136,7 @@ impl Account {
                     .meant(&application)
                     .and_then(|bridge| self.invite(shared, peer, bridge));
                 if let Err(error) = invited {
-                    self.show(peer, &[chat::refused(&error)]);
+                    self.show(peer, &[chat::not_obeyed(&error)]);
                 }
             }
             chat::Choice::Applications => {
@@ -231,17 +247,26 @@ impl Account {
         self.feed(shared, Input::Undelivered(id));
     }
 
-    /// Ends everything, telling the peers while there is still a carrier.
-    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+    /// Ends every invitation, telling the peers while there is still a carrier.
+    fn hang_up_all(&mut self, shared: &Arc<Shared>) {
         let ids: Vec<InvitationId> = self.live.keys().copied().collect();
         for id in ids {
             self.hang_up(shared, id);
         }
     }
 
-    /// The client is gone: everything ends.
+    /// Ends everything, also what outlived its invitation.
+    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+        self.hang_up_all(shared);
+        for live in self.live.values().filter(|live| live.over) {
+            live.end();
+        }
+    }
+
+    /// The client is gone: every invitation ends. What was left running by one that completed has
+    /// no need of the client.
     pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
-        self.end_all(shared);
+        self.hang_up_all(shared);
         self.signed_out = true;
     }
 
@@ -302,7 +327,7 @@ impl Account {
         }
     }
 
-    /// The adapter is asked to end, and tells how it went.
+    /// The adapter is asked to end, and tells how it went; or what it handed over lives on.
     fn report_after_end(&self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
         match report {
             Report::ProgramEnded { program, how } => {
@@ -312,11 +337,11 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
             }
             Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
-            Report::Ready(_)
-            | Report::Failed { .. }
-            | Report::Started { .. }
-            | Report::Running
-            | Report::SendContext(_) => {}
+            Report::Started { program, pid } => {
+                self.tell(shared, id, What::ProgramStarted { program, pid });
+            }
+            Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
+            Report::Ready(_) | Report::Running | Report::SendContext(_) => {}
         }
     }
 
@@ -410,11 +435,11 @@ impl Account {
         id: InvitationId,
         offer: Offer,
     ) -> Option<Input<'static>> {
-        let bridge = shared.settings.registry.by_id(&offer.application.id)?;
+        let bridge = self.candidate.take()?;
         let live = Live::new(
             &offer.peer,
             Role::Invitee,
-            Arc::clone(bridge),
+            Arc::clone(&bridge),
             offer.media(),
         );
         self.live.insert(id, live);
@@ -422,7 +447,7 @@ impl Account {
         match shared
             .settings
             .rules
-            .decide(&offer.peer, &bridge.application.id)
+            .decide(&offer.peer, bridge.for_rules())
         {
             Decision::Allow if bridge.shares(Role::Invitee).is_none() => {
                 self.tell(shared, id, What::Accepted);
@@ -521,6 +546,10 @@ impl Account {
             application: application.id.clone(),
             name: application.name.clone(),
             role: live.role,
+            takes: match (&what, live.role) {
+                (What::Offered, Role::Invitee) => live.bridge.taken_by(Role::Invitee),
+                _ => None,
+            },
             what,
         });
     }
@@ -549,15 +578,10 @@ impl Live {
     }
 }
 
-/// Which of our bridges an INVITE is for, and what is done with it.
-fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
-    let guid = message.application_guid()?;
-    let bridge = shared.settings.registry.by_guid(&guid)?;
-    if bridge.can_be_taken(Role::Invitee) {
-        return Some(Treatment::Negotiate(Arc::clone(&bridge.application)));
-    }
-    match shared.settings.unclaimed.unwrap_or(bridge.unclaimed) {
-        Unclaimed::Refuse => Some(Treatment::RefuseNotInstalled),
-        Unclaimed::Pass => None,
-    }
+/// The bridge that an INVITE is for.
+fn bridge_of<'a>(shared: &'a Shared, message: &Message<'_>) -> Option<&'a Arc<Bridge>> {
+    shared
+        .settings
+        .registry
+        .by_guid(&message.application_guid()?)
 }

@@ -11,6 +11,7 @@
 mod account;
 mod carrier;
 mod handover;
+mod treatment;
 mod verbs;
 
 use std::{
@@ -70,7 +71,7 @@ impl Settings {
     /// The first bridge file that is wrong.
     pub fn from_config(config: &Config, announce: Ipv4Addr) -> Result<Self, BridgeError> {
         Ok(Self {
-            registry: Arc::new(Registry::here()?),
+            registry: Arc::new(Registry::here()?.with_unknown(config.unknown)),
             rules: config.rules(),
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),

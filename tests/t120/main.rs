@@ -14,12 +14,11 @@ mod vnc;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU8, Ordering},
 };
 
 use msn_handoff::{dispatcher::Invitations as _, event::What};
 use support::{
-    sides::{ANN, BOB, Side},
+    sides::{ANN, BOB, Side, address},
     within,
 };
 use tempfile::TempDir;
@@ -40,13 +39,6 @@ fn opening() -> Vec<u8> {
         .collect();
     let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
     digits.chunks(2).map(byte).collect()
-}
-
-/// A loopback address that no other test uses, so that port 1503 is free there.
-fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// One of the inviter's messages.

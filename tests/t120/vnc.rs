@@ -7,12 +7,12 @@ use tokio::io::AsyncReadExt as _;
 use msn_handoff::{bridge::Registry, dispatcher::Invitations as _, event::What, negotiation::Role};
 
 use crate::{
-    address, connect,
+    connect,
     support::{
         self,
         child::Child,
         screen::{pixels, shot, start},
-        sides::{ANN, BOB, Side, deliver},
+        sides::{ANN, BOB, Side, address, deliver},
         until, within,
     },
 };

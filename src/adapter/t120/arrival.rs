@@ -1,6 +1,8 @@
 //! One TCP connection of the peer's, to either of our ports: what it is shows in its first bytes.
 //! SIP is read message by message, T.120 is handed over, HTTP is turned away in its own words.
 
+mod kept;
+
 use std::{
     net::{SocketAddr, SocketAddrV4},
     path::PathBuf,
@@ -15,14 +17,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    opening::{LIMIT, Opening, Way},
-    taker::seed,
-    x224,
-};
+use super::taker::seed;
 use crate::{
     adapter::relay_tcp::{self, Activity},
-    clock::Clock,
     endpoint::socket,
     media::{
         sip,
@@ -35,8 +32,6 @@ use crate::{
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 /// How long a program of ours may take to take a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How long, when we only keep the opening, the peer may be silent.
-const SILENCE: Duration = Duration::from_secs(8);
 /// What a web server says that has nothing (RFC 9112).
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -178,66 +173,6 @@ impl Arrival {
             relay_tcp::join(self.stream, inside, first, &activity).await;
         }
         Event::Over(None)
-    }
-
-    /// Lets the other side say what it would have, and keeps it.
-    async fn keep(mut self, first: Vec<u8>, path: PathBuf) -> Event {
-        let clock = Clock::start();
-        let kept = self.kept(&clock, first, &path).await;
-        let (received, confers) = match kept {
-            Ok(kept) => kept,
-            Err(error) => {
-                let say = format!(
-                    "T.120 came, but cannot be kept in {}: {error}",
-                    path.display()
-                );
-                return Event::Over(Some(say));
-            }
-        };
-        let what = if confers {
-            "the other side's T.120 connected and asked for a conference"
-        } else {
-            "the other side's T.120 connected"
-        };
-        Event::Over(Some(format!(
-            "{what}; there is no Linux program that could join, so the first {received} bytes are \
-             kept in {}",
-            path.display()
-        )))
-    }
-
-    async fn kept(
-        &mut self,
-        clock: &Clock,
-        first: Vec<u8>,
-        path: &std::path::Path,
-    ) -> std::io::Result<(usize, bool)> {
-        let mut opening = Opening::create(path, self.from, self.own)?;
-        let _ = self.events.send(Event::Begun).await;
-        opening.keep(Way::In, &first, clock.now())?;
-        let mut all = first;
-        let mut confirmed = false;
-        let mut buffer = vec![0; 16 * 1024];
-        loop {
-            // With the transport confirmed the other side goes on to what it wants.
-            if let (false, Some(confirm)) = (confirmed, x224::confirm(&all)) {
-                confirmed = true;
-                if self.stream.write_all(&confirm).await.is_err() {
-                    break;
-                }
-                opening.keep(Way::Out, &confirm, clock.now())?;
-            }
-            let Ok(Ok(n @ 1..)) = timeout(SILENCE, self.stream.read(&mut buffer)).await else {
-                break;
-            };
-            let bytes = buffer.get(..n).unwrap_or_default();
-            opening.keep(Way::In, bytes, clock.now())?;
-            all.extend_from_slice(bytes);
-            if all.len() >= LIMIT {
-                break;
-            }
-        }
-        Ok((opening.received(), x224::asks_to_confer(&all)))
     }
 }
 

@@ -8,11 +8,12 @@
 //! * `call` is the SIP call, without socket or clock.
 //! * `arrival` tells what a connection is, by its first bytes, and serves it.
 //! * `opening` and `x224` are for T.120 that nobody takes.
-//! * `taker` finds the program, `drive` holds it all together.
+//! * `taker` finds the program, `listening` the sockets, `drive` holds it all together.
 
 mod arrival;
 mod call;
 mod drive;
+mod listening;
 mod opening;
 mod taker;
 mod x224;

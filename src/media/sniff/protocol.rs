@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A protocol of APPLICATIONS.md section 9.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// X.224 Connection Request without anything of RDP: T.120, as `NetMeeting` opens it.
     T120Request,
