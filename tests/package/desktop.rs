@@ -78,7 +78,7 @@ async fn the_units_are_valid() {
 }
 
 /// What the script says at each step, see there.
-const STEPS: &str = "\
+pub(crate) const STEPS: &str = "\
 before anybody connects: inactive
 the socket's mode: 600
 a script is answered: {\"accounts\":[],\"invitations\":[]}
@@ -112,9 +112,11 @@ async fn a_client_a_script_and_the_bus_start_the_service() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let script = format!("{}/tests/package/session", env!("CARGO_MANIFEST_DIR"));
+    let script = |name: &str| format!("{}/tests/package/{name}", env!("CARGO_MANIFEST_DIR"));
     let home = home.path().to_str().unwrap();
-    let done = within("the session", run(&script, &[BINARY, home])).await;
+    let session = script("session");
+    let args = [&*session, BINARY, home, &file("")];
+    let done = within("the session", run(&script("in-namespaces"), &args)).await;
     let said = String::from_utf8(done.stdout).unwrap();
     let complaints = String::from_utf8_lossy(&done.stderr);
     let steps = STEPS.replace("VERSION", env!("CARGO_PKG_VERSION"));

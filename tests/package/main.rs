@@ -2,6 +2,7 @@
 //! the program that will read it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod deb;
 mod desktop;
 mod generated;
 #[path = "../support/mod.rs"]
