@@ -7,6 +7,7 @@ mod control;
 pub mod decode;
 mod demo;
 mod doctor;
+mod generate;
 mod proxy;
 
 use std::{
@@ -69,6 +70,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Show a voice call from the invitation to the recording, all on this machine
     Demo(demo::Arguments),
+    /// Make completions for your shell, or man pages
+    Generate(generate::Arguments),
 }
 
 const AFTER_HELP: &str = "\
@@ -77,6 +80,7 @@ A first try, with nothing else needed:
 
 For real: start it, then set your client's server to 127.0.0.1, port 1863:
   msn-handoff proxy --server msnmsgr.example.net:1863
+
 A contact invites you to talk; type /accept in the chat window.";
 
 /// What went wrong, in one sentence a person can act on.
@@ -148,6 +152,7 @@ impl Verb {
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Generate(arguments) => generate::run(&arguments),
         }
     }
 }

@@ -13,7 +13,10 @@ use crate::{
     config::Config,
     control,
     dispatcher::{self, Dispatcher},
-    endpoint::own,
+    endpoint::{
+        activation::{self, Given},
+        own,
+    },
     front::proxy::{Proxy, ProxySettings},
     launch,
 };
@@ -43,11 +46,12 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> Result<(), Failur
     if let Some(announce) = arguments.announce {
         config.network.announce = Some(announce);
     }
+    let given = Given::take();
     let runtime = super::runtime()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, given))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     let Some(server) = config.proxy.server.clone() else {
         return Err(Failure::usage(
             "which server? say --server HOST:PORT, or set `server` under [proxy] in the configuration",
@@ -81,24 +85,30 @@ async fn serve(config: Config) -> Result<(), Failure> {
     });
     let dispatcher = Dispatcher::start(settings);
     let stop = CancellationToken::new();
-    let doors = control::open(&config, &dispatcher, &stop).await;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
         follow: config.network.announce.is_none(),
     };
-    let proxy = Proxy::bind(settings, Arc::new(dispatcher.clone()))
-        .await
-        .map_err(|error| {
-            Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
-        })?;
+    let invitations = Arc::new(dispatcher.clone());
+    let proxy = match given.client().map_err(Failure::new)? {
+        Some(listener) => Proxy::on(listener, settings, invitations),
+        None => Proxy::bind(settings, invitations).await,
+    };
+    let proxy = proxy.map_err(|error| {
+        Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
+    })?;
+    let control = given.control().map_err(Failure::new)?;
+    let doors = control::open(&config, control, &dispatcher, &stop).await;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
+    activation::ready();
     let serving = proxy.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         result = told_to_stop() => {
             result?;
+            activation::stopping();
             // The peers are told first, while there is still a way to tell them.
             dispatcher.shutdown().await;
             stop.cancel();

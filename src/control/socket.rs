@@ -45,16 +45,28 @@ pub fn usual_place() -> PathBuf {
     runtime_folder().join("control")
 }
 
-/// A bound control socket. It is removed when this is dropped.
+/// A bound control socket. When this is dropped, it is removed, if it was made here.
 #[derive(Debug)]
 pub struct Door {
     listener: UnixListener,
-    path: PathBuf,
+    path: Option<PathBuf>,
+}
+
+impl From<UnixListener> for Door {
+    /// One that the service manager made, and keeps.
+    fn from(listener: UnixListener) -> Self {
+        Self {
+            listener,
+            path: None,
+        }
+    }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -68,7 +80,7 @@ impl Door {
         make_private(path.parent().unwrap_or(path))?;
         Ok(Self {
             listener: socket::unix_listen(path).await?,
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
         })
     }
 
