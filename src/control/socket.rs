@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer,
-    protocol::{Greeting, Happened, Line, MAX_LINE, Refusal, VERSION},
+    protocol::{self, Greeting, Happened, Line, MAX_LINE, Refusal, VERSION},
 };
 use crate::{
     dispatcher::Dispatcher,
@@ -213,11 +213,7 @@ async fn read(reader: OwnedReadHalf, lines: mpsc::Sender<Result<String, Refusal>
         if read.is_err() || bytes.is_empty() {
             return;
         }
-        let line = if bytes.len() > MAX_LINE {
-            Err(format!("a line is longer than {MAX_LINE} bytes"))
-        } else {
-            String::from_utf8(bytes).map_err(|_| "a line is not UTF-8".to_owned())
-        };
+        let line = protocol::line(bytes);
         let is_last = line.is_err();
         let line = line.map_err(|message| Refusal {
             reason: "unreadable".to_owned(),

@@ -54,7 +54,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
     } = subject;
     let announce = subject.own_ip.unwrap_or(shared.settings.announce);
     let ports = shared.settings.ports.clone();
-    let policy = shared.settings.policy.clone();
+    let policy = shared.settings.policy.clone().announcing(announce);
     let (call, recordings) = (
         shared.settings.call.clone(),
         shared.settings.recordings.clone(),
