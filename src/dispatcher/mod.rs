@@ -235,6 +235,10 @@ impl Invitations for Dispatcher {
         self.with(id, |account, shared| account.carrier_lost(shared, peer));
     }
 
+    fn carrier_back(&self, id: AccountId, peer: &str) {
+        self.with(id, |account, shared| account.carrier_back(shared, peer));
+    }
+
     fn undelivered(&self, id: AccountId, delivery: Delivery) {
         self.with(id, |account, shared| {
             account.undelivered(shared, delivery.0)

@@ -152,6 +152,7 @@ impl Engine {
             Input::HangUp(id) => self.tell(id, Event::HangUp, now, out),
             Input::SendContext(id, data) => self.tell(id, Event::Tell(&data), now, out),
             Input::CarrierLost { peer } => self.tell_peer(peer, || Event::CarrierLost, now, out),
+            Input::CarrierBack { peer } => self.tell_peer(peer, || Event::CarrierBack, now, out),
             Input::Closing { peer } => self.tell_peer(peer, || Event::Closing, now, out),
             Input::Undelivered(id) => self.undelivered(id, now, out),
             Input::Timeout => self.time_passed(now, out),

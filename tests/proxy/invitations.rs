@@ -114,6 +114,53 @@ async fn ours_goes_over_the_open_switchboard_and_its_replies_are_swallowed() {
     stage.front.end().await;
 }
 
+/// The contact comes by a switchboard of the client's, and by one of ours.
+#[tokio::test]
+async fn a_contact_that_comes_into_a_switchboard_is_told() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    pair.server.says(format!("JOI {ANN} Name\r\n")).await;
+    pair.client.hears(format!("JOI {ANN} Name\r\n")).await;
+    assert_eq!(*stage.front.fake.back.lock().unwrap(), [ANN]);
+    pair.server.says(format!("BYE {ANN}\r\n")).await;
+    assert_eq!(stage.front.hears().await, Told::Lost(ANN.into()));
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, b"first".to_vec(), delivery(1));
+    let mut server = opened(&mut stage, &mut notification, "").await;
+    server.says(format!("JOI {ANN} Ann\r\n")).await;
+    server.hears("MSG 900000000 N 5\r\nfirst").await;
+    assert_eq!(*stage.front.fake.back.lock().unwrap(), [ANN, ANN]);
+    stage.front.end().await;
+}
+
+const KEEP_ALIVE: &str = "MIME-Version: 1.0\r\nContent-Type: text/x-keepalive\r\n\r\n";
+
+#[tokio::test]
+async fn a_switchboard_with_the_contact_alone_is_kept_open_and_none_is_opened_for_that() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.keep_alive(ANN);
+    carrier.keep_alive("ann@example.com\r\nOUT");
+    quiet(&mut notification).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    carrier.keep_alive("ANN@example.com");
+    pair.server.hears(message("900000000 U", KEEP_ALIVE)).await;
+    // Whatever a server answers is no affair of the client's.
+    pair.server.says("NAK 900000000\r\n").await;
+    carrier.keep_alive(BOB);
+    carrier.send(ANN, b"payload".to_vec(), delivery(1));
+    pair.server.hears("MSG 900000001 N 7\r\npayload").await;
+    // Not with somebody else there.
+    pair.server.says(format!("JOI {BOB} Name\r\n")).await;
+    pair.client.hears(format!("JOI {BOB} Name\r\n")).await;
+    carrier.keep_alive(ANN);
+    quiet(&mut pair).await;
+    quiet(&mut notification).await;
+    stage.front.end().await;
+}
+
 #[tokio::test]
 async fn a_line_is_shown_with_the_name_the_contact_has() {
     let mut stage = Stage::new().await;

@@ -56,6 +56,8 @@ pub(crate) struct Fake {
     told: mpsc::UnboundedSender<Told>,
     carriers: Mutex<HashMap<String, Arc<dyn Carrier>>>,
     numbers: AtomicU64,
+    /// Who has come into a switchboard, in order.
+    pub(crate) back: Mutex<Vec<String>>,
 }
 
 impl Invitations for Fake {
@@ -97,6 +99,10 @@ impl Invitations for Fake {
         self.tell(Told::Lost(peer.to_owned()));
     }
 
+    fn carrier_back(&self, _: AccountId, peer: &str) {
+        self.back.lock().unwrap().push(peer.to_owned());
+    }
+
     fn undelivered(&self, _: AccountId, delivery: Delivery) {
         self.tell(Told::Undelivered(delivery));
     }
@@ -129,6 +135,7 @@ impl Front {
             told: tell,
             carriers: Mutex::default(),
             numbers: AtomicU64::new(1),
+            back: Mutex::default(),
         });
         let settings = ProxySettings {
             listen: free(),

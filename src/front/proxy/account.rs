@@ -104,6 +104,10 @@ impl Carrier for Handle {
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
     }
+
+    fn keep_alive(&self, peer: &str) {
+        self.0.keep_alive(peer);
+    }
 }
 
 impl Account {
@@ -184,6 +188,22 @@ impl Account {
         let reached = self.state().boards.iter().any(|board| board.reaches(peer));
         if let Some(id) = self.id().filter(|_| !reached) {
             self.shared.invitations.carrier_lost(id, peer);
+        }
+    }
+
+    /// `peer` has come into a switchboard.
+    pub(super) fn joined(&self, peer: &str) {
+        if let Some(id) = self.id() {
+            self.shared.invitations.carrier_back(id, peer);
+        }
+    }
+
+    /// Keeps the latest switchboard with exactly that peer open.
+    fn keep_alive(&self, peer: &str) {
+        let state = self.state();
+        let mut boards = state.boards.iter().rev();
+        if let Some(board) = boards.find(|board| board.kind != Kind::Lent && board.is_with(peer)) {
+            board.keep_alive();
         }
     }
 

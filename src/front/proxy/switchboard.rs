@@ -146,6 +146,26 @@ impl Board {
         }
     }
 
+    /// Says something without meaning to the peer, if there is room for it. `U`: nobody answers
+    /// (PROTOCOL.md 5.0).
+    pub(super) fn keep_alive(&self) {
+        let mut inside = self.inside();
+        if inside.closed {
+            return;
+        }
+        let payload = text::KEEP_ALIVE;
+        let mut bytes = format!("MSG {} U {}\r\n", inside.next, payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        if self
+            .ways
+            .to_server
+            .try_send(Injection::plain(bytes))
+            .is_ok()
+        {
+            inside.next += 1;
+        }
+    }
+
     /// Shows the client a chat message of `peer`'s. `false` when it cannot.
     pub(super) fn show(&self, peer: &str, payload: &[u8]) -> bool {
         let nick = self.nick(peer).unwrap_or_else(|| peer.to_owned());
@@ -183,6 +203,9 @@ impl Board {
             Change::Joined(peer) => {
                 if let Some(nick) = self.nick(&peer) {
                     self.account.called(&peer, nick);
+                }
+                if self.kind != Kind::Lent {
+                    self.account.joined(&peer);
                 }
             }
             Change::Left(peer) => self.left(&peer),
