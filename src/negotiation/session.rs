@@ -424,7 +424,12 @@ impl Session {
         // What we sent before is answered: it is never sent again.
         self.last = None;
         self.alarms.set(Alarm::Retry, None);
-        self.enter(state, Some(desk.now + desk.timers().prepare), desk.now);
+        let patience = desk.timers().prepare;
+        let patience = self
+            .application
+            .prepare
+            .map_or(patience, |needed| needed.max(patience));
+        self.enter(state, Some(desk.now + patience), desk.now);
         let announcement = match state {
             State::PreparingContext => Announcement::Context,
             _ => Announcement::Accept,

@@ -11,7 +11,7 @@ pub struct Timers {
     pub invite: Duration,
     /// An offer our user does not answer; then CANCEL `TIMEOUT`.
     pub offer: Duration,
-    /// From `Prepare` to `Ready`; then CANCEL `FAIL`.
+    /// From `Prepare` to `Ready`, unless the application needs longer; then CANCEL `FAIL`.
     pub prepare: Duration,
     /// From our ACCEPT #1 to the inviter's; then CANCEL `TIMEOUT`.
     pub accept: Duration,

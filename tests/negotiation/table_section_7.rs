@@ -1,5 +1,7 @@
 //! PROTOCOL.md section 7, one test per row.
 
+use std::sync::Arc;
+
 use msn_handoff::{
     invitation::CancelCode,
     negotiation::{EndReason, FailureKind, Input, InvitationId, Role, Settings, State, Waiting},
@@ -571,6 +573,27 @@ fn an_adapter_that_never_gets_ready_ends_it_with_cancel_fail() {
             bench.ready(1, Some(1)).out.is_empty(),
             "too late for an address"
         );
+    }
+}
+
+#[test]
+fn an_application_may_take_longer_to_get_ready_and_never_shorter() {
+    for (needs, gets) in [(30, 30), (3, 10)] {
+        let mut application = (*whiteboard()).clone();
+        application.prepare = Some(seconds(needs));
+        let application = Arc::new(application);
+        for mut bench in [
+            Bench::invitee(&application, State::Preparing),
+            Bench::inviter(&application, State::Preparing),
+            Bench::invitee(&application, State::PreparingContext),
+        ] {
+            assert_eq!(bench.pass(seconds(gets - 1)).lines(), [""; 0], "{needs}");
+            assert_eq!(
+                bench.pass(seconds(1)).lines(),
+                ["CANCEL FAIL", "ended TimedOut(Ready)"],
+                "{needs}"
+            );
+        }
     }
 }
 
