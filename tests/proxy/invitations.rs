@@ -243,7 +243,11 @@ async fn ours_waits_for_the_end_of_a_command() {
 }
 
 /// The client never learns of a switchboard that we open (PROTOCOL.md 12.6).
-async fn opened(stage: &mut Stage, notification: &mut Pair, xfr_tail: &str) -> crate::stage::Wire {
+pub(crate) async fn opened(
+    stage: &mut Stage,
+    notification: &mut Pair,
+    xfr_tail: &str,
+) -> crate::stage::Wire {
     let asked = notification.server.line().await;
     let trid = asked
         .strip_prefix("XFR ")

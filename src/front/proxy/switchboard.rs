@@ -111,6 +111,11 @@ impl Board {
         self.kind != Kind::Lent && !inside.closed && inside.roster.contains(peer)
     }
 
+    /// Everybody who is here, once.
+    pub(super) fn everybody(&self) -> Vec<String> {
+        self.inside().roster.everybody()
+    }
+
     /// Display name as on the wire, if known here.
     pub(super) fn nick(&self, peer: &str) -> Option<String> {
         self.inside().roster.nick(peer).map(str::to_owned)
