@@ -52,6 +52,12 @@ pub trait Invitations: Send + Sync {
     /// The user is about to send `text` to `peer`. [`Verdict::Taken`] means it was a command for us.
     fn typed(&self, account: AccountId, peer: &str, text: &str) -> Verdict;
 
+    /// The user is about to send `text` where nobody is, or more than one contact. With an answer it
+    /// was a command for us, which must reach none of them; the answer is for the user.
+    fn typed_elsewhere(&self, _account: AccountId, _text: &str) -> Option<String> {
+        None
+    }
+
     /// The last switchboard with `peer` has gone. Open negotiations that wait for the peer end
     /// unless another switchboard can be opened.
     fn carrier_lost(&self, account: AccountId, peer: &str);

@@ -248,6 +248,24 @@ async fn a_command_with_nothing_open_is_answered_and_never_sent() {
 }
 
 #[tokio::test]
+async fn a_command_typed_to_several_people_is_answered_and_does_nothing() {
+    let (alice, mut bob) = pair(Rules::default());
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
+    bob.until(|what| *what == What::Offered).await;
+    let answer = bob.dispatcher.typed_elsewhere(bob.account, " /accept ");
+    let answer = answer.expect("it was a command");
+    assert!(
+        answer.contains("open a window with one contact"),
+        "{answer}"
+    );
+    assert!(bob.dispatcher.open()[0].asks_us());
+    for text in ["hello", "/me waves", "/accept my apologies please"] {
+        let answer = bob.dispatcher.typed_elsewhere(bob.account, text);
+        assert_eq!(answer, None, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ours_passes() {
     let (_alice, bob) = pair(Rules::default());
     let vector = |name: &str| {

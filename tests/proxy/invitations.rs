@@ -67,19 +67,28 @@ async fn a_typed_command_is_swallowed_and_acknowledged_as_its_letter_asks() {
 }
 
 #[tokio::test]
-async fn nothing_typed_is_ours_with_nobody_or_several_people_there() {
+async fn a_command_typed_to_nobody_or_to_several_people_reaches_none_of_them() {
     let mut stage = Stage::new().await;
     let mut notification = stage.signed_in(12).await;
     let mut pair = stage.talking(&mut notification, &[]).await;
     let typed = message("8 N", &chat("/ours"));
-    pair.client.says(&typed).await;
-    pair.server.hears(&typed).await;
+    let theirs = message("9 N", &chat("/theirs"));
+    // It cannot be answered where nobody is: as if it had not been delivered.
+    pair.client.says([typed.as_str(), &theirs].concat()).await;
+    pair.client.hears("NAK 8\r\n").await;
+    pair.server.hears(&theirs).await;
     for who in [ANN, BOB] {
         pair.server.says(format!("JOI {who} Name\r\n")).await;
         pair.client.hears(format!("JOI {who} Name\r\n")).await;
     }
-    pair.client.says(&typed).await;
-    pair.server.hears(&typed).await;
+    let answer = String::from_utf8(msn_handoff::msnp::text::payload("not here")).unwrap();
+    for (letter, acknowledged) in [("N", ""), ("A", "ACK 8\r\n")] {
+        let typed = message(&format!("8 {letter}"), &chat(" /ours"));
+        pair.client.says([typed.as_str(), &theirs].concat()).await;
+        let answer = message(&format!("{ANN} Name"), &answer);
+        pair.client.hears(answer + acknowledged).await;
+        pair.server.hears(&theirs).await;
+    }
     // With two again it is.
     pair.server.says(format!("BYE {BOB}\r\n")).await;
     pair.client.hears(format!("BYE {BOB}\r\n")).await;
@@ -89,6 +98,20 @@ async fn nothing_typed_is_ours_with_nobody_or_several_people_there() {
         stage.front.hears().await,
         Told::Typed(ANN.into(), "/ours".into())
     );
+    quiet(&mut pair).await;
+    stage.front.end().await;
+}
+
+#[tokio::test]
+async fn blanks_before_a_command_do_not_let_it_through() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    for text in [" /ours", "\r\n\t/ours", "\u{a0}/ours"] {
+        pair.client.says(message("7 N", &chat(text))).await;
+        let told = Told::Typed(ANN.into(), "/ours".into());
+        assert_eq!(stage.front.hears().await, told);
+    }
     quiet(&mut pair).await;
     stage.front.end().await;
 }

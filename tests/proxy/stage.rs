@@ -95,6 +95,10 @@ impl Invitations for Fake {
         }
     }
 
+    fn typed_elsewhere(&self, _: AccountId, text: &str) -> Option<String> {
+        text.starts_with("/ours").then(|| "not here".to_owned())
+    }
+
     fn carrier_lost(&self, _: AccountId, peer: &str) {
         self.tell(Told::Lost(peer.to_owned()));
     }

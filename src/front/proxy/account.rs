@@ -175,6 +175,12 @@ impl Account {
         })
     }
 
+    /// As [`Invitations::typed_elsewhere`](crate::dispatcher::Invitations::typed_elsewhere).
+    pub(super) fn typed_elsewhere(&self, text: &str) -> Option<String> {
+        let id = self.id()?;
+        self.shared.invitations.typed_elsewhere(id, text)
+    }
+
     /// As [`Invitations::undelivered`](crate::dispatcher::Invitations::undelivered). Not to be called
     /// from within a call of the dispatcher's.
     pub(super) fn undelivered(&self, delivery: Delivery) {

@@ -179,6 +179,13 @@ impl Board {
         self.to_client(bytes)
     }
 
+    /// Shows the client a line of ours in a window with several people. `false` when nobody is there.
+    fn answer(&self, line: &str) -> bool {
+        let everybody = self.everybody();
+        let somebody = everybody.first();
+        somebody.is_some_and(|peer| self.show(peer, &text::payload(line)))
+    }
+
     fn to_client(&self, bytes: Vec<u8>) -> bool {
         let sent = self.ways.to_client.try_send(Injection::plain(bytes));
         sent.inspect_err(|error| tracing::debug!(%error, "proxy: the client takes nothing"))
@@ -337,19 +344,30 @@ impl FromClient {
         if board.kind == Kind::Own {
             return false;
         }
-        let Some(text) = text::chat(payload).filter(|text| text.starts_with('/')) else {
+        let Some(text) = text::chat(payload).map(str::trim_start) else {
             return false;
         };
-        let Some(peer) = board.only() else {
+        if !text.starts_with('/') {
             return false;
+        }
+        let mut heard = true;
+        if let Some(peer) = board.only() {
+            if board.account.typed(&peer, text) == Verdict::Pass {
+                return false;
+            }
+        } else {
+            let Some(answer) = board.account.typed_elsewhere(text) else {
+                return false;
+            };
+            heard = board.answer(&answer);
+        }
+        // As if it had been delivered, or not (PROTOCOL.md 12.5).
+        let reply = match (heard, word(line, 2)) {
+            (true, "A" | "D" | "S") => "ACK",
+            (false, "A" | "D" | "N") => "NAK",
+            _ => return true,
         };
-        if board.account.typed(&peer, text) == Verdict::Pass {
-            return false;
-        }
-        // As if it had been delivered (PROTOCOL.md 12.5).
-        if matches!(word(line, 2), "A" | "D" | "S") {
-            board.to_client(format!("ACK {}\r\n", word(line, 1)).into_bytes());
-        }
+        board.to_client(format!("{reply} {}\r\n", word(line, 1)).into_bytes());
         true
     }
 }
