@@ -5,7 +5,11 @@
 //! into the engine of its account together with the time, and does what the engine answers. Here the
 //! other side is another engine, so the example runs anywhere: `cargo run --example engine`.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "an example")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example"
+)]
 
 use std::{
     collections::VecDeque,

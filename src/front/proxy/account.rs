@@ -111,6 +111,10 @@ impl Carrier for Handle {
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
     }
+
+    fn keep_alive(&self, peer: &str) {
+        self.0.keep_alive(peer);
+    }
 }
 
 impl Account {
@@ -180,6 +184,12 @@ impl Account {
         })
     }
 
+    /// As [`Invitations::typed_elsewhere`](crate::dispatcher::Invitations::typed_elsewhere).
+    pub(super) fn typed_elsewhere(&self, text: &str) -> Option<String> {
+        let id = self.id()?;
+        self.shared.invitations.typed_elsewhere(id, text)
+    }
+
     /// As [`Invitations::undelivered`](crate::dispatcher::Invitations::undelivered). Not to be called
     /// from within a call of the dispatcher's.
     pub(super) fn undelivered(&self, delivery: Delivery) {
@@ -193,6 +203,22 @@ impl Account {
         let reached = self.state().boards.iter().any(|board| board.reaches(peer));
         if let Some(id) = self.id().filter(|_| !reached) {
             self.shared.invitations.carrier_lost(id, peer);
+        }
+    }
+
+    /// `peer` has come into a switchboard.
+    pub(super) fn joined(&self, peer: &str) {
+        if let Some(id) = self.id() {
+            self.shared.invitations.carrier_back(id, peer);
+        }
+    }
+
+    /// Keeps the latest switchboard with exactly that peer open.
+    fn keep_alive(&self, peer: &str) {
+        let state = self.state();
+        let mut boards = state.boards.iter().rev();
+        if let Some(board) = boards.find(|board| board.kind != Kind::Lent && board.is_with(peer)) {
+            board.keep_alive();
         }
     }
 
