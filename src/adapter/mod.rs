@@ -5,6 +5,7 @@ pub mod directplay;
 pub mod forward_tcp;
 mod one_program;
 pub mod quake3;
+pub mod rtp;
 pub mod sip;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
@@ -104,6 +105,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::DirectPlay => directplay::run(task).await,
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::Rtp => rtp::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
     }
 }

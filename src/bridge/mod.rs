@@ -37,6 +37,8 @@ pub enum AdapterKind {
     ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
+    /// A picture over RTP: a webcam.
+    Rtp,
 }
 
 /// What becomes of an invitation that nothing here can take.
