@@ -4,6 +4,7 @@ pub mod answerer;
 pub mod audio;
 pub mod level;
 pub mod lock;
+pub mod picture;
 pub mod record;
 pub mod relay;
 pub mod reorder;
