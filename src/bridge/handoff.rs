@@ -363,6 +363,12 @@ fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
     }
 }
 
+/// Where a program is on this machine, for an adapter that has a use for one of its own.
+#[must_use]
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+    Here.program(program)
+}
+
 fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
     machine
         .program(program)

@@ -15,6 +15,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
+pub(crate) use handoff::installed;
 pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
 pub use manifest::Reading;
 pub use placeholder::{Template, TemplateError, Value, Values};

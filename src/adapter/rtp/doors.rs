@@ -45,6 +45,11 @@ impl Doors {
         self.port
     }
 
+    /// The RTP port with its address.
+    pub(super) fn own(&self) -> Option<SocketAddr> {
+        self.rtp.local_addr().ok()
+    }
+
     /// The next datagram. What the system says of an earlier one of ours is passed over. May be
     /// dropped and called again.
     pub(super) async fn next(&self, rtp: &mut [u8], rtcp: &mut [u8]) -> Arrival {

@@ -75,6 +75,16 @@ impl Line {
         self.clock.now()
     }
 
+    /// Where the picture arrives.
+    pub(super) fn own(&self) -> Option<SocketAddr> {
+        self.doors.own()
+    }
+
+    /// How long the sender may be silent.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
     /// How long the sender may be silent from now on.
     pub(super) fn set_idle(&mut self, idle: Duration) {
         self.idle = idle;
@@ -100,7 +110,11 @@ impl Line {
                 arrival = self.doors.next(&mut self.rtp, &mut self.rtcp) => arrival,
                 () = tokio::time::sleep(wake.saturating_sub(now)) => continue,
             };
-            let buffer = if arrival.at_rtp { &self.rtp } else { &self.rtcp };
+            let buffer = if arrival.at_rtp {
+                &self.rtp
+            } else {
+                &self.rtcp
+            };
             let bytes = buffer.get(..arrival.length).unwrap_or_default();
             let now = self.clock.now();
             let was_locked = self.reception.is_locked();

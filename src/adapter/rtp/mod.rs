@@ -5,14 +5,19 @@
 //! the payload type; then a player is started, or the picture is recorded. What arrives is put in
 //! order, counted and reported to the sender (RFC 3550).
 
+mod backlog;
 mod doors;
 mod line;
+mod player;
 mod reception;
+mod recording;
+mod session;
+mod still;
 
 use super::{Order, Report, Task};
-use crate::{bridge::AdapterKind, negotiation::Announced};
+use crate::negotiation::Announced;
 use doors::Doors;
-use line::{Happening, Line};
+use line::Line;
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
@@ -48,21 +53,5 @@ pub async fn run(mut task: Task) {
         Ok(line) => line,
         Err(why) => return task.fail(why),
     };
-    serve(task, line).await;
-}
-
-async fn serve(mut task: Task, mut line: Line) {
-    let _handoffs = task.handoffs(AdapterKind::Rtp);
-    loop {
-        let happening = tokio::select! {
-            happening = line.next() => happening,
-            () = task.end_ordered() => return,
-        };
-        match happening {
-            Happening::Packets(_) => task.report(Report::Running),
-            Happening::Bye | Happening::Silence => {
-                return task.report(Report::Finished(line.words()));
-            }
-        }
-    }
+    session::serve(task, line).await;
 }

@@ -77,9 +77,10 @@ impl Reception {
         self.sender.is_some()
     }
 
-    /// The payload type of its first packet.
-    pub(super) fn payload_type(&self) -> Option<u8> {
-        self.sender.as_ref().map(|sender| sender.payload_type)
+    /// The payload type of its first packet, and its source.
+    pub(super) fn stream(&self) -> Option<(u8, u32)> {
+        let sender = self.sender.as_ref()?;
+        Some((sender.payload_type, sender.source))
     }
 
     /// Where its picture comes from.

@@ -95,10 +95,7 @@ mod tests {
         out.extend(stream.take(&packet(2, 9, &second)).unwrap());
         out.extend(stream.take(&packet(3, 18, &third)).unwrap());
         out.extend(stream.finish());
-        assert_eq!(
-            out,
-            [0, 1, 0x0a, 0xb0, 0x00, 0x12, 0xcc, 0x00, 0x01, 0x0d]
-        );
+        assert_eq!(out, [0, 1, 0x0a, 0xb0, 0x00, 0x12, 0xcc, 0x00, 0x01, 0x0d]);
     }
 
     #[test]

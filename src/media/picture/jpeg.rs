@@ -177,7 +177,11 @@ impl Picture {
         segment(&mut out, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
         for (number, table) in (0_u8..).zip(&self.tables.0) {
             let wide = if table.len() > 64 { 0x10 } else { 0 };
-            segment(&mut out, 0xdb, &[&[wide | number], table.as_slice()].concat());
+            segment(
+                &mut out,
+                0xdb,
+                &[&[wide | number], table.as_slice()].concat(),
+            );
         }
         if let Some(interval) = self.shape.restart_interval {
             segment(&mut out, 0xdd, &interval.to_be_bytes());
@@ -186,9 +190,7 @@ impl Picture {
         let [w1, w2] = (u16::from(self.shape.width) * 8).to_be_bytes();
         let sampling = if self.shape.kind == 0 { 0x21 } else { 0x22 };
         // Three components; the second and the third are colour.
-        let frame = [
-            8, h1, h2, w1, w2, 3, 1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1,
-        ];
+        let frame = [8, h1, h2, w1, w2, 3, 1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1];
         segment(&mut out, 0xc0, &frame);
         for table in &HUFFMAN {
             let body = [&[table.kind], table.lengths.as_slice(), table.values].concat();
@@ -301,7 +303,10 @@ mod tests {
             (true, 4, with(255, 0, &both[..64])),
         ]);
         assert_eq!(pictures[0], pictures[1]);
-        assert_eq!(find(&pictures[0], 0xdb).unwrap(), [&[0], &both[..64]].concat());
+        assert_eq!(
+            find(&pictures[0], 0xdb).unwrap(),
+            [&[0], &both[..64]].concat()
+        );
         let tables: Vec<usize> = (0..pictures[2].len() - 4)
             .filter(|at| pictures[2][*at..].starts_with(&[0xff, 0xdb]))
             .map(|at| usize::from(pictures[2][at + 3]))

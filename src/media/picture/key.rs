@@ -28,18 +28,63 @@ mod tests {
     fn a_key_picture_is_told() {
         use Coding::{H261, H263, Jpeg, Mpv};
         for (story, coding, payload, want) in [
-            ("JPEG, its beginning", Jpeg, &[0, 0, 0, 0, 1, 60, 22, 18, 9][..], true),
-            ("JPEG, its middle", Jpeg, &[0, 0, 4, 0, 1, 60, 22, 18, 9], false),
-            ("H.261, a picture said to be intra", H261, &[3, 0, 0, 0, 0, 1, 0, 7], true),
+            (
+                "JPEG, its beginning",
+                Jpeg,
+                &[0, 0, 0, 0, 1, 60, 22, 18, 9][..],
+                true,
+            ),
+            (
+                "JPEG, its middle",
+                Jpeg,
+                &[0, 0, 4, 0, 1, 60, 22, 18, 9],
+                false,
+            ),
+            (
+                "H.261, a picture said to be intra",
+                H261,
+                &[3, 0, 0, 0, 0, 1, 0, 7],
+                true,
+            ),
             ("H.261, a picture", H261, &[1, 0, 0, 0, 0, 1, 0, 7], false),
             ("H.261, a group", H261, &[3, 0, 0, 0, 0, 1, 0x10, 7], false),
             // 22 bits of start code, 8 of time, then PTYPE: 10 000 010 0 for intra QCIF.
-            ("H.263, intra", H263, &[0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x08, 0x00], true),
-            ("H.263, inter", H263, &[0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x0a, 0x00], false),
-            ("H.263, intra, I bit set", H263, &[0, 0x10, 0, 0, 0, 0, 0x80, 0x02, 0x08, 0x00], true),
-            ("H.263, inside", H263, &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x08], false),
-            ("MPEG, sequence and intra", Mpv, &[0, 0, 0x39, 0, 0, 0, 1, 0xb3], true),
-            ("MPEG, intra alone", Mpv, &[0, 0, 0x19, 0, 0, 0, 1, 0], false),
+            (
+                "H.263, intra",
+                H263,
+                &[0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x08, 0x00],
+                true,
+            ),
+            (
+                "H.263, inter",
+                H263,
+                &[0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x0a, 0x00],
+                false,
+            ),
+            (
+                "H.263, intra, I bit set",
+                H263,
+                &[0, 0x10, 0, 0, 0, 0, 0x80, 0x02, 0x08, 0x00],
+                true,
+            ),
+            (
+                "H.263, inside",
+                H263,
+                &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x08],
+                false,
+            ),
+            (
+                "MPEG, sequence and intra",
+                Mpv,
+                &[0, 0, 0x39, 0, 0, 0, 1, 0xb3],
+                true,
+            ),
+            (
+                "MPEG, intra alone",
+                Mpv,
+                &[0, 0, 0x19, 0, 0, 0, 1, 0],
+                false,
+            ),
             ("MPEG, inter", Mpv, &[0, 0, 0x1a, 0, 0, 0, 1, 0], false),
         ] {
             assert_eq!(begins_key_picture(coding, payload), want, "{story}");

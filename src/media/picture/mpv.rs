@@ -23,7 +23,11 @@ pub(super) fn header(payload: &[u8]) -> Result<Header<'_>, Malformed> {
     let none = Malformed("no MPEG header of RFC 2250");
     let ([first, _, third, _], rest) = payload.split_first_chunk::<4>().ok_or(none)?;
     // T: another four bytes, of MPEG-2 only.
-    let data = if first & 4 == 0 { Some(rest) } else { rest.get(4..) };
+    let data = if first & 4 == 0 {
+        Some(rest)
+    } else {
+        rest.get(4..)
+    };
     Ok(Header {
         sequence_header: third & 0x20 != 0,
         begins_slice: third & 0x10 != 0,
