@@ -20,6 +20,9 @@ const GREET_EVERY: Duration = Duration::from_secs(2);
 /// How long the first packet may take. The peer may still be looking for its camera.
 const FIRST_WITHIN: Duration = Duration::from_secs(150);
 
+/// How long packets are waited for that the sender's farewell has overtaken.
+const STRAGGLERS: Duration = Duration::from_millis(250);
+
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Happening {
@@ -41,6 +44,8 @@ pub(super) struct Line {
     next_report: Duration,
     /// How long the sender may be silent.
     idle: Duration,
+    /// Until when packets are waited for that its farewell has overtaken.
+    leaving: Option<Duration>,
     rtp: Vec<u8>,
     rtcp: Vec<u8>,
 }
@@ -60,6 +65,7 @@ impl Line {
             clock: Clock::start(),
             next_report: Duration::ZERO,
             idle: FIRST_WITHIN,
+            leaving: None,
             rtp: vec![0; MAX_DATAGRAM],
             rtcp: vec![0; MAX_DATAGRAM],
         })
@@ -100,12 +106,18 @@ impl Line {
             if self.reception.due().is_some_and(|due| due <= now) {
                 return Happening::Packets(self.reception.flush());
             }
+            if self.leaving.is_some_and(|until| until <= now) {
+                return Happening::Bye;
+            }
             let silent = self.reception.last().unwrap_or_default() + self.idle;
             if silent <= now {
                 return Happening::Silence;
             }
             let due = self.reception.due().unwrap_or(silent);
-            let wake = due.min(silent).min(self.next_report);
+            let wake = due
+                .min(silent)
+                .min(self.next_report)
+                .min(self.leaving.unwrap_or(silent));
             let arrival = tokio::select! {
                 arrival = self.doors.next(&mut self.rtp, &mut self.rtcp) => arrival,
                 () = tokio::time::sleep(wake.saturating_sub(now)) => continue,
@@ -126,7 +138,9 @@ impl Line {
             match heard {
                 Heard::Nothing => {}
                 Heard::Packets(packets) => return Happening::Packets(packets),
-                Heard::Bye => return Happening::Bye,
+                Heard::Bye => {
+                    self.leaving.get_or_insert(now + STRAGGLERS);
+                }
             }
         }
     }

@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// How long a player may take to show the rest and end by itself when the sender has left.
-const LAST_PICTURES: Duration = Duration::from_secs(2);
+const LAST_PICTURES: Duration = Duration::from_secs(3);
+
+/// How long a player that lags behind has before it is told that the sender has left.
+const BEFORE_FAREWELL: Duration = Duration::from_millis(750);
 
 /// How a session ended.
 enum End {
@@ -217,6 +220,8 @@ async fn attend(
                     stage.send(backlog);
                     tokio::time::sleep(PAUSE).await;
                 }
+                // A farewell overtakes what the player has not read yet.
+                tokio::time::sleep(BEFORE_FAREWELL).await;
                 if let Some((_, source)) = line.reception().stream() {
                     stage.bye(source);
                 }
