@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod each_kind;
+mod ends;
+mod intruder;
+mod late;
 mod picture;
+mod reports;
 mod sender;
 mod session;
 #[path = "../support/mod.rs"]

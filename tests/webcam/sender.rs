@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     picture::{HEIGHT, WIDTH},
+    session::REGISTRY,
     support::child::Child,
 };
 
@@ -13,6 +14,8 @@ pub(crate) struct Kind {
     pub(crate) payload_type: u8,
     /// ffmpeg's name of the raw format.
     pub(crate) format: &'static str,
+    /// The ending of a recording's name.
+    pub(crate) extension: &'static str,
     /// JPEG has the full range of brightness.
     pub(crate) pixels: &'static str,
     ffmpeg: &'static [&'static str],
@@ -22,6 +25,7 @@ pub(crate) struct Kind {
 pub(crate) const JPEG: Kind = Kind {
     payload_type: 26,
     format: "mjpeg",
+    extension: "mjpeg",
     pixels: "yuvj420p",
     ffmpeg: &[
         "-c:v",
@@ -38,24 +42,30 @@ pub(crate) const JPEG: Kind = Kind {
 pub(crate) const H261: Kind = Kind {
     payload_type: 31,
     format: "h261",
+    extension: "h261",
     pixels: "yuv420p",
     ffmpeg: &["-c:v", "h261", "-q:v", "3", "-g", "5"],
-    gstreamer: "avenc_h261 bitrate=1500000 gop-size=5 ! rtph261pay mtu=1200",
+    gstreamer: "avenc_h261 pass=quant quantizer=3 gop-size=5 ! rtph261pay mtu=1200",
 };
 pub(crate) const MPV: Kind = Kind {
     payload_type: 32,
     format: "mpegvideo",
+    extension: "mpg",
     pixels: "yuv420p",
     ffmpeg: &["-c:v", "mpeg1video", "-q:v", "3", "-g", "5"],
-    gstreamer: "avenc_mpeg1video bitrate=1500000 gop-size=5 ! mpegvideoparse ! rtpmpvpay mtu=1200",
+    gstreamer: "mpeg2enc format=3 bitrate=4000 min-gop-size=5 max-gop-size=5 ! mpegvideoparse ! rtpmpvpay mtu=1200",
 };
 pub(crate) const H263: Kind = Kind {
     payload_type: 34,
     format: "h263",
+    extension: "h263",
     pixels: "yuv420p",
     ffmpeg: &["-c:v", "h263", "-q:v", "3", "-g", "5", "-ps", "1"],
-    gstreamer: "avenc_h263 bitrate=1500000 gop-size=5 ! rtph263pay mtu=1200",
+    gstreamer: "avenc_h263 pass=quant quantizer=3 gop-size=5 ! rtph263pay mtu=1200",
 };
+
+/// A program that sends a film to a port of this machine.
+pub(crate) type Sender = fn(&Kind, film: &Path, port: u16, dir: &Path) -> Child;
 
 /// ffmpeg sends the film to the port of this machine, with reports, and a BYE at the end.
 pub(crate) fn ffmpeg(kind: &Kind, film: &Path, port: u16, dir: &Path) -> Child {
@@ -108,6 +118,8 @@ pub(crate) fn gstreamer(kind: &Kind, film: &Path, port: u16, dir: &Path) -> Chil
         coding = kind.gstreamer,
         rtcp = port + 1,
     );
-    let args = ["-q"].into_iter().chain(pipeline.split_whitespace());
-    Child::start("gst-launch-1.0", args, dir)
+    let registry = format!("GST_REGISTRY={REGISTRY}");
+    let args = [registry.as_str(), "gst-launch-1.0", "-q"];
+    let args = args.into_iter().chain(pipeline.split_whitespace());
+    Child::start("env", args, dir)
 }

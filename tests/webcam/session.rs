@@ -53,8 +53,15 @@ builtin = true
 idle    = 2
 "#;
 
-/// ffmpeg as a player: what it shows goes into a file.
-pub(crate) fn player(program: &str, pixels: &str, to: &Path) -> String {
+/// A program as a player: what it shows goes into a file.
+pub(crate) type Player = fn(pixels: &str, to: &Path) -> String;
+
+pub(crate) fn ffmpeg(pixels: &str, to: &Path) -> String {
+    played_by("ffmpeg", pixels, to)
+}
+
+/// ffmpeg, or what ends up as it.
+pub(crate) fn played_by(program: &str, pixels: &str, to: &Path) -> String {
     format!(
         r#"
 [[handoff]]
@@ -67,6 +74,26 @@ idle    = 2
         to = to.display()
     )
 }
+
+/// As the bridge that we ship does it, but for the last step.
+pub(crate) fn gstreamer(_: &str, to: &Path) -> String {
+    format!(
+        r#"
+[[handoff]]
+name    = "the player"
+adapter = "rtp"
+run     = ["gst-launch-1.0", "-q", "filesrc", "location={{sdp}}", "!", "sdpdemux", "!", "decodebin", "!", "videoconvert", "!",
+           "video/x-raw,format=I420", "!", "filesink", "location={to}", "buffer-mode=unbuffered"]
+env     = {{ GST_REGISTRY = "{registry}" }}
+idle    = 2
+"#,
+        to = to.display(),
+        registry = REGISTRY,
+    )
+}
+
+/// Where GStreamer keeps what it knows of its plugins. Without, it looks through all of them first.
+pub(crate) const REGISTRY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/gstreamer-registry");
 
 pub(crate) struct Session {
     pub(crate) at: SocketAddr,

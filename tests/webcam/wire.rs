@@ -36,8 +36,9 @@ impl Log {
         self.lost.range(..last).count()
     }
 
-    /// The last report of that receiver.
-    pub(crate) fn last_report(&self, from: SocketAddr) -> Option<rtcp::Report> {
+    /// The last report of the receiver at that RTP port.
+    pub(crate) fn last_report(&self, receiver: SocketAddr) -> Option<rtcp::Report> {
+        let from = SocketAddr::new(receiver.ip(), receiver.port() + 1);
         let own = self.reports.iter().filter(|(it, _)| *it == from);
         own.filter_map(|(_, bytes)| rtcp::read(bytes))
             .rfind(|report| !report.heard.is_empty())
@@ -92,7 +93,7 @@ impl Wire {
             held: None,
         };
         wire.task = tokio::spawn(async move {
-            let (mut one, mut two, mut back) = ([0; 2048], [0; 2048], [0; 2048]);
+            let (mut one, mut two, mut back) = (vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]);
             let mut sender_rtcp = None;
             let mut place = 0;
             loop {
