@@ -80,6 +80,11 @@ impl Backlog {
     }
 
     /// The next packet for the player.
+    pub(super) fn first(&self) -> Option<&[u8]> {
+        self.packets.front().map(Vec::as_slice)
+    }
+
+    /// Takes it away.
     pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.len();

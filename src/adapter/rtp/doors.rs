@@ -37,6 +37,9 @@ impl Doors {
         let failed = |error| format!("no ports for a picture at {own}: {error}");
         let (rtp, rtcp) = socket::rtp_pair(own).await.map_err(failed)?;
         let port = rtp.local_addr().map_err(failed)?.port();
+        // Until it was told so once, a socket is not taken for one that can send.
+        rtp.writable().await.map_err(failed)?;
+        rtcp.writable().await.map_err(failed)?;
         Ok(Self { rtp, rtcp, port })
     }
 

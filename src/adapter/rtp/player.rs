@@ -43,6 +43,9 @@ impl Stage {
         let failed = |error: std::io::Error| format!("no port for a player: {error}");
         let here = Ipv4Addr::LOCALHOST;
         let (rtp, rtcp) = socket::rtp_pair(here).await.map_err(failed)?;
+        // Until it was told so once, a socket is not taken for one that can send.
+        rtp.writable().await.map_err(failed)?;
+        rtcp.writable().await.map_err(failed)?;
         let port = socket::free_port(here).await.map_err(failed)?;
         let files = PrivateDir::new().map_err(failed)?;
         let description = sdp::for_player(port, format);
@@ -74,9 +77,15 @@ impl Stage {
     /// Sends what waits, not all at once.
     pub(super) fn send(&self, backlog: &mut Backlog) {
         for _ in 0..BURST {
-            let Some(packet) = backlog.pop() else { return };
+            let Some(packet) = backlog.first() else {
+                return;
+            };
             // A player that is gone is noticed by its end.
-            let _ = self.rtp.try_send_to(&packet, self.at);
+            let sent = self.rtp.try_send_to(packet, self.at);
+            if sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+                return;
+            }
+            backlog.pop();
         }
     }
 
