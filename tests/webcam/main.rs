@@ -6,6 +6,7 @@
 mod each_kind;
 mod ends;
 mod intruder;
+mod invitation;
 mod late;
 mod picture;
 mod reports;
