@@ -10,6 +10,7 @@ mod invitation;
 mod late;
 mod picture;
 mod reports;
+mod screen;
 mod sender;
 mod session;
 #[path = "../support/mod.rs"]

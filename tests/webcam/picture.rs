@@ -59,7 +59,10 @@ impl Film {
     /// A moving test picture; the file and what is in it.
     pub(crate) async fn source(dir: &Path, frames: usize) -> (PathBuf, Self) {
         let path = dir.join("source.yuv");
-        let source = format!("testsrc2=size={WIDTH}x{HEIGHT}:rate=25");
+        // With an edge, so that it is found on a screen.
+        let source = format!(
+            "testsrc2=size={WIDTH}x{HEIGHT}:rate=25,drawbox=c=white:t=2:x=0:y=0:w=iw:h=ih"
+        );
         let count = frames.to_string();
         let file = path.to_string_lossy().into_owned();
         let args = [
@@ -89,6 +92,11 @@ impl Film {
         Self {
             bytes: std::fs::read(path).unwrap_or_default(),
         }
+    }
+
+    /// Frames that are already there.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 
     /// What ffmpeg sees in a file of that format.
