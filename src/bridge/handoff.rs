@@ -13,6 +13,7 @@ use std::{
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
     launch::{Plan, PrivateDir, Ready, Stop},
+    media::sdp::Format,
     negotiation::Role,
     wine::{Game, Wanted},
 };
@@ -66,6 +67,8 @@ pub struct Handoff {
     pub ports: Ports,
     /// The protocol numbers of a game it can join; any without one.
     pub protocols: Vec<u32>,
+    /// What payload types without a coding of their own mean to a player.
+    pub formats: Vec<Format>,
     /// The Windows game that it starts; it cannot run where there is none.
     pub wine: Option<Wanted>,
     /// Where `ports` are forwarded to.

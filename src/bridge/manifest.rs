@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, ReadyRule, Template,
-    Unclaimed,
+    Unclaimed, formats,
     source::{Read, Source},
 };
 use crate::{
@@ -184,6 +184,8 @@ struct RawHandoff {
     ports: Option<Spanned<String>>,
     #[serde(default)]
     protocols: Vec<u32>,
+    #[serde(default)]
+    formats: Vec<Spanned<String>>,
     wine: Option<RawWine>,
     to: Option<Spanned<Ipv4Addr>>,
     idle: Option<u16>,
@@ -504,6 +506,11 @@ fn handoff(
             .transpose()?
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
+        formats: raw
+            .formats
+            .iter()
+            .map(|text| formats::read(text.get_ref()).map_err(|why| place.error(text.span(), why)))
+            .collect::<Result<_, _>>()?,
         to,
         idle: raw
             .idle
@@ -743,6 +750,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("port 0", GAME.replacen("47624", "0", 1)),
             ("port too big", GAME.replacen("47624", "70000", 1)),
             ("bad ports", format!("{GAME}ports = \"7-3\"\n")),
+            ("bad format", format!("{GAME}formats = [\"97\"]\n")),
             (
                 "forwards nowhere",
                 GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),

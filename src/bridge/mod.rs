@@ -5,6 +5,7 @@
 //! tells whether a program of the list can run here, and [`Handoff::plan`] makes the complete
 //! argument vector from typed values. Nothing here starts anything.
 
+mod formats;
 mod handoff;
 mod manifest;
 mod placeholder;
@@ -15,6 +16,7 @@ mod wine_games;
 
 use std::sync::Arc;
 
+pub use formats::NoFormat;
 pub(crate) use handoff::installed;
 pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
 pub use manifest::Reading;

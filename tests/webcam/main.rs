@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod dynamic;
 mod each_kind;
 mod ends;
 mod intruder;

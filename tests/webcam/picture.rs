@@ -60,9 +60,8 @@ impl Film {
     pub(crate) async fn source(dir: &Path, frames: usize) -> (PathBuf, Self) {
         let path = dir.join("source.yuv");
         // With an edge, so that it is found on a screen.
-        let source = format!(
-            "testsrc2=size={WIDTH}x{HEIGHT}:rate=25,drawbox=c=white:t=2:x=0:y=0:w=iw:h=ih"
-        );
+        let source =
+            format!("testsrc2=size={WIDTH}x{HEIGHT}:rate=25,drawbox=c=white:t=2:x=0:y=0:w=iw:h=ih");
         let count = frames.to_string();
         let file = path.to_string_lossy().into_owned();
         let args = [

@@ -19,7 +19,16 @@ const SHOWN: f64 = 27.0;
 async fn display(dir: &Path) -> (Child, String) {
     let [width, height] = SCREEN;
     let size = format!("{width}x{height}x24");
-    let args = ["-displayfd", "1", "-screen", "0", &size, "-nolisten", "tcp", "-noreset"];
+    let args = [
+        "-displayfd",
+        "1",
+        "-screen",
+        "0",
+        &size,
+        "-nolisten",
+        "tcp",
+        "-noreset",
+    ];
     let server = Child::start("Xvfb", args, dir);
     let number = until("the display's number", || {
         let text = server.output();

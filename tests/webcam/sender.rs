@@ -64,6 +64,16 @@ pub(crate) const H263: Kind = Kind {
     gstreamer: "avenc_h263 pass=quant quantizer=3 gop-size=5 ! rtph263pay mtu=1200",
 };
 
+/// Not one of the four: the bridge must say what it is.
+pub(crate) const H263_1998: Kind = Kind {
+    payload_type: 97,
+    format: "h263",
+    extension: "pcap",
+    pixels: "yuv420p",
+    ffmpeg: &["-c:v", "h263p", "-q:v", "3", "-g", "5"],
+    gstreamer: "",
+};
+
 /// A program that sends a film to a port of this machine.
 pub(crate) type Sender = fn(&Kind, film: &Path, port: u16, dir: &Path) -> Child;
 

@@ -12,6 +12,7 @@ mod player;
 mod reception;
 mod recording;
 mod session;
+mod showing;
 mod still;
 
 use super::{Order, Report, Task};

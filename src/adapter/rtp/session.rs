@@ -1,33 +1,24 @@
 //! One session: the first packet, then a player or a recording, then the end in words.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     backlog::Backlog,
     line::{Happening, Line},
-    player::{PAUSE, Stage},
     recording::{Made, Recording},
+    showing::{Outcome, play, players},
     still,
 };
 use crate::{
-    adapter::{
-        Report, Task,
-        one_program::{self, NotStarted, Started},
-    },
-    bridge::{AdapterKind, Handoff},
+    adapter::{Report, Task},
+    bridge::AdapterKind,
     launch::Exit,
-    media::{picture::Coding, sdp::Format},
+    media::picture::Coding,
     shown,
 };
 
-/// How long a player may take to show the rest and end by itself when the sender has left.
-const LAST_PICTURES: Duration = Duration::from_secs(3);
-
-/// How long a player that lags behind has before it is told that the sender has left.
-const BEFORE_FAREWELL: Duration = Duration::from_millis(750);
-
 /// How a session ended.
-enum End {
+pub(super) enum End {
     /// By order.
     Ordered,
     /// The sender left.
@@ -41,7 +32,7 @@ enum End {
 }
 
 impl End {
-    fn of(happening: &Happening, line: &Line) -> Option<Self> {
+    pub(super) fn of(happening: &Happening, line: &Line) -> Option<Self> {
         match happening {
             Happening::Packets(_) => None,
             Happening::Bye => Some(Self::Bye),
@@ -93,17 +84,18 @@ pub(super) async fn serve(mut task: Task, mut line: Line) {
     packets.into_iter().for_each(|packet| backlog.push(packet));
 
     let handoffs = task.handoffs(AdapterKind::Rtp);
-    let format = Format::fixed(payload_type);
-    let why = if coding.is_some() {
-        match play(&mut task, &mut line, &mut backlog, &handoffs, &format).await {
+    let players = players(&handoffs, payload_type);
+    let (not_installed, why) = if let Some((_, format)) = players.first() {
+        let format = format.clone();
+        let players = players.into_iter().map(|(player, _)| player).collect();
+        match play(&mut task, &mut line, &mut backlog, players, &format).await {
             Outcome::Over => return,
             Outcome::NotStarted { not_installed, why } => (not_installed, why),
         }
     } else {
-        let why = format!("no player is asked for payload type {payload_type}");
+        let why = format!("no player is named for payload type {payload_type}");
         (false, why)
     };
-    let (not_installed, why) = why;
     let Some(recorder) = handoffs.iter().find(|handoff| handoff.builtin) else {
         return task.report(Report::Failed { not_installed, why });
     };
@@ -112,128 +104,6 @@ pub(super) async fn serve(mut task: Task, mut line: Line) {
         task.say(shown::line(&why, 600));
     }
     record(task, line, backlog, payload_type, from).await;
-}
-
-enum Outcome {
-    Over,
-    NotStarted { not_installed: bool, why: String },
-}
-
-/// Starts the first player that can run, and stays with it to its end.
-async fn play(
-    task: &mut Task,
-    line: &mut Line,
-    backlog: &mut Backlog,
-    handoffs: &[Handoff],
-    format: &Format,
-) -> Outcome {
-    // What stands behind the recording is not reached.
-    let players = handoffs.iter().take_while(|handoff| !handoff.builtin);
-    let stage = match Stage::set(format, task.own_ip).await {
-        Ok(stage) => stage,
-        Err(why) => {
-            return Outcome::NotStarted {
-                not_installed: false,
-                why,
-            };
-        }
-    };
-    let players: Vec<Handoff> = players.cloned().map(|it| stage.awaited(it)).collect();
-    let mut left = None;
-    let started = {
-        let mut starting = pin!(one_program::start(task, &players, &stage.values));
-        loop {
-            tokio::select! {
-                result = &mut starting => break result,
-                happening = line.next() => match happening {
-                    Happening::Packets(packets) => {
-                        packets.into_iter().for_each(|packet| backlog.push(packet));
-                    }
-                    // The player would have nothing to show. What is being started ends here.
-                    happening => {
-                        left = End::of(&happening, line);
-                        break Err(NotStarted::Ended);
-                    }
-                },
-            }
-        }
-    };
-    let started = match started {
-        Ok(started) => started,
-        Err(NotStarted::None { not_installed, why }) => {
-            return Outcome::NotStarted { not_installed, why };
-        }
-        Err(NotStarted::Ended) => {
-            line.close();
-            let end = left.unwrap_or(End::Ordered);
-            finish(
-                task,
-                line,
-                &end,
-                std::iter::once("no player ran yet".to_owned()),
-            );
-            return Outcome::Over;
-        }
-    };
-    if let Some(handoff) = players.iter().find(|it| it.name == started.name()) {
-        line.set_idle(handoff.idle);
-    }
-    task.say(format!("{} shows the picture", started.name()));
-    task.report(Report::Running);
-    attend(task, line, backlog, &stage, started).await;
-    Outcome::Over
-}
-
-/// Carries the picture to the player until one of them ends.
-async fn attend(
-    task: &mut Task,
-    line: &mut Line,
-    backlog: &mut Backlog,
-    stage: &Stage,
-    mut started: Started,
-) {
-    backlog.go_live();
-    let end = loop {
-        stage.send(backlog);
-        let happening = tokio::select! {
-            happening = line.next() => happening,
-            () = tokio::time::sleep(PAUSE), if !backlog.is_empty() => continue,
-            exit = started.ended() => break End::Player(exit),
-            () = task.end_ordered() => break End::Ordered,
-        };
-        let end = End::of(&happening, line);
-        if let Happening::Packets(packets) = happening {
-            packets.into_iter().for_each(|packet| backlog.push(packet));
-        }
-        if let Some(end) = end {
-            break end;
-        }
-    };
-    let left = line.close();
-    let mut exit = None;
-    match &end {
-        End::Player(ended) => exit = Some(*ended),
-        End::Bye | End::Silence(_) => {
-            left.into_iter().for_each(|packet| backlog.push(packet));
-            let last = async {
-                while !backlog.is_empty() {
-                    stage.send(backlog);
-                    tokio::time::sleep(PAUSE).await;
-                }
-                // A farewell overtakes what the player has not read yet.
-                tokio::time::sleep(BEFORE_FAREWELL).await;
-                if let Some((_, source)) = line.reception().stream() {
-                    stage.bye(source);
-                }
-                started.ended().await;
-            };
-            // Many players end at the last picture; the others are ended.
-            let _ = tokio::time::timeout(LAST_PICTURES, last).await;
-        }
-        End::Ordered | End::Disk(_) => {}
-    }
-    let how = one_program::over(task, started, exit).await;
-    finish(task, line, &end, how.into_iter());
 }
 
 /// Records until the end.
@@ -317,7 +187,7 @@ async fn told(made: Made) -> Vec<String> {
 }
 
 /// Tells the end, how it came about, and what arrived.
-fn finish(task: &Task, line: &Line, end: &End, more: impl Iterator<Item = String>) {
+pub(super) fn finish(task: &Task, line: &Line, end: &End, more: impl Iterator<Item = String>) {
     let words: Vec<String> = end
         .words()
         .into_iter()

@@ -3,25 +3,13 @@
 
 use super::{
     Malformed,
-    jpeg_tables::{HUFFMAN, quantisation},
+    jpeg_file::{Shape, Tables, file},
+    jpeg_tables::quantisation,
 };
 use crate::media::rtp::Packet;
 
 /// The longest scan that is put together, in bytes: the offset could say 16 MiB.
 const MAX_SCAN: usize = 4 << 20;
-
-/// The main header (section 3.1), and the one of restart markers (3.1.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    /// 0: colour at half the width; 1: at half the width and height. Without the 64 that says
-    /// there are restart markers.
-    kind: u8,
-    quality: u8,
-    /// In blocks of 8.
-    width: u8,
-    height: u8,
-    restart_interval: Option<u16>,
-}
 
 #[derive(Debug)]
 struct Fragment<'a> {
@@ -29,10 +17,6 @@ struct Fragment<'a> {
     shape: Shape,
     data: &'a [u8],
 }
-
-/// Quantisation tables: two of 64 values, each value of one byte or two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Tables([Vec<u8>; 2]);
 
 /// A picture being put together.
 #[derive(Debug)]
@@ -132,7 +116,7 @@ impl Frames {
         }
         picture.scan.extend_from_slice(data);
         if packet.marker {
-            return Ok(picture.whole());
+            return Ok(file(picture.shape, &picture.tables, &picture.scan));
         }
         self.picture = Some(picture);
         Ok(Vec::new())
@@ -167,50 +151,6 @@ impl Frames {
         self.known = Some((quality, tables.clone()));
         Ok((tables, rest))
     }
-}
-
-impl Picture {
-    /// The picture as a file, with the headers of appendix B.
-    fn whole(self) -> Vec<u8> {
-        let mut out = vec![0xff, 0xd8];
-        // JFIF 1.1, no density, no thumbnail: without it some take the colours for RGB.
-        segment(&mut out, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-        for (number, table) in (0_u8..).zip(&self.tables.0) {
-            let wide = if table.len() > 64 { 0x10 } else { 0 };
-            segment(
-                &mut out,
-                0xdb,
-                &[&[wide | number], table.as_slice()].concat(),
-            );
-        }
-        if let Some(interval) = self.shape.restart_interval {
-            segment(&mut out, 0xdd, &interval.to_be_bytes());
-        }
-        let [h1, h2] = (u16::from(self.shape.height) * 8).to_be_bytes();
-        let [w1, w2] = (u16::from(self.shape.width) * 8).to_be_bytes();
-        let sampling = if self.shape.kind == 0 { 0x21 } else { 0x22 };
-        // Three components; the second and the third are colour.
-        let frame = [8, h1, h2, w1, w2, 3, 1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1];
-        segment(&mut out, 0xc0, &frame);
-        for table in &HUFFMAN {
-            let body = [&[table.kind], table.lengths.as_slice(), table.values].concat();
-            segment(&mut out, 0xc4, &body);
-        }
-        segment(&mut out, 0xda, &[3, 1, 0, 2, 0x11, 3, 0x11, 0, 63, 0]);
-        out.extend_from_slice(&self.scan);
-        if !self.scan.ends_with(&[0xff, 0xd9]) {
-            out.extend([0xff, 0xd9]);
-        }
-        out
-    }
-}
-
-/// A marker with its length and its contents, which are short.
-fn segment(out: &mut Vec<u8>, marker: u8, body: &[u8]) {
-    let length = u16::try_from(body.len() + 2).unwrap_or(u16::MAX);
-    out.extend([0xff, marker]);
-    out.extend(length.to_be_bytes());
-    out.extend_from_slice(body);
 }
 
 #[cfg(test)]

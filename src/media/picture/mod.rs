@@ -8,6 +8,7 @@ mod continuity;
 mod h261;
 mod h263;
 mod jpeg;
+mod jpeg_file;
 mod jpeg_tables;
 mod key;
 mod mpv;
