@@ -71,6 +71,40 @@ async fn arrives(kind: Kind, send: Sender, player: Player, clean: [usize; 2]) {
     assert!(other.iter().all(|it| it.psnr < SAME && it.psnr < CLEAN));
 }
 
+/// JPEG as RFC 2435 abbreviates it: libjpeg's tables for a quality of 85, which are the standard's,
+/// are taken out, and their number put in.
+fn abbreviated(datagram: &[u8]) -> Vec<u8> {
+    let mut bytes = datagram.to_vec();
+    assert_eq!(bytes[17], 255);
+    bytes[17] = 85;
+    if bytes[13..16] == [0, 0, 0] {
+        assert_eq!(bytes[20..24], [0, 0, 0, 128]);
+        bytes.drain(20..152);
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jpeg_without_its_tables() {
+    if !support::have(&["ffmpeg", "gst-launch-1.0"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (path, sent) = Film::source(dir, 30).await;
+    let session = Session::open(&dir.join("recorded"), RECORDING, address()).await;
+    let line = Badness { loss: 0, ..BADNESS };
+    let wire = Wire::bent(address(), &[session.at], line, abbreviated).await;
+    session.connect(wire.out);
+    let mut program = sender::gstreamer(&JPEG, &path, wire.port, dir);
+    let recordings = session.recordings.clone();
+    session.ended().await;
+    program.terminate().await;
+    let file = made(&recordings, JPEG.extension);
+    let film = Film::decode(&file, JPEG.format, JPEG.pixels).await;
+    check("recorded", &film.compared_to(&sent), 30);
+}
+
 macro_rules! each {
     ($($name:ident: $kind:ident by $sender:ident to $player:ident, clean $clean:expr;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]

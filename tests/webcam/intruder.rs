@@ -74,6 +74,11 @@ async fn strangers_and_second_sources_are_turned_away() {
         let socket = socket::udp((wire.out.ip(), 0).into()).await.unwrap();
         others.push(tokio::spawn(intrude(socket, session.at, claimed, farewell)));
     }
+    // Another source by the very port of the sender.
+    for sequence in 0..40 {
+        wire.forge(grey(4, sequence));
+        tokio::time::sleep(Duration::from_millis(7)).await;
+    }
     let recordings = session.recordings.clone();
     let words = session.ended().await;
     assert_eq!(program.wait().await, Some(0), "{}", program.output());

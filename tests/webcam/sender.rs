@@ -61,7 +61,18 @@ pub(crate) const H263: Kind = Kind {
     extension: "h263",
     pixels: "yuv420p",
     ffmpeg: &["-c:v", "h263", "-q:v", "3", "-g", "5", "-ps", "1"],
-    gstreamer: "avenc_h263 pass=quant quantizer=3 gop-size=5 ! rtph263pay mtu=1200",
+    // Half of the packets are mode B of RFC 2190 then, cut in the middle of a byte.
+    gstreamer: "avenc_h263 pass=quant quantizer=3 gop-size=5 ps=1 ! rtph263pay mtu=1200",
+};
+
+/// Only the first picture can be shown without the ones before.
+pub(crate) const LONG_MPV: Kind = Kind {
+    ffmpeg: &["-c:v", "mpeg1video", "-q:v", "3", "-g", "250"],
+    ..MPV
+};
+pub(crate) const LONG_H263: Kind = Kind {
+    ffmpeg: &["-c:v", "h263", "-q:v", "3", "-g", "250", "-ps", "1"],
+    ..H263
 };
 
 /// Not one of the four: the bridge must say what it is.

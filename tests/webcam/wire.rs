@@ -14,7 +14,7 @@ use msn_handoff::{
         rtp::{self, Datagram},
     },
 };
-use tokio::{net::UdpSocket, task::JoinHandle};
+use tokio::{net::UdpSocket, sync::mpsc, task::JoinHandle};
 
 /// What the way did.
 #[derive(Debug, Default, Clone)]
@@ -51,8 +51,12 @@ pub(crate) struct Wire {
     /// Where it goes on from.
     pub(crate) out: SocketAddr,
     log: Arc<Mutex<Log>>,
+    forged: mpsc::UnboundedSender<Vec<u8>>,
     task: JoinHandle<()>,
 }
+
+/// What becomes of each packet on its way.
+pub(crate) type Bend = fn(&[u8]) -> Vec<u8>;
 
 /// How bad it is: the chances of loss and of a swap, in 1000.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +79,17 @@ struct Passing {
 impl Wire {
     /// From a port of this machine to these receivers, by `ip`.
     pub(crate) async fn lay(ip: Ipv4Addr, to: &[SocketAddr], badness: Badness) -> Self {
+        Self::bent(ip, to, badness, <[u8]>::to_vec).await
+    }
+
+    /// The same, and packets are changed on their way.
+    pub(crate) async fn bent(
+        ip: Ipv4Addr,
+        to: &[SocketAddr],
+        badness: Badness,
+        bend: Bend,
+    ) -> Self {
+        let (forged, mut forgeries) = mpsc::unbounded_channel::<Vec<u8>>();
         let (rtp_in, rtcp_in) = socket::rtp_pair(Ipv4Addr::LOCALHOST).await.unwrap();
         let (rtp, rtcp) = socket::rtp_pair(ip).await.unwrap();
         let log: Arc<Mutex<Log>> = Arc::default();
@@ -82,6 +97,7 @@ impl Wire {
             port: rtp_in.local_addr().unwrap().port(),
             out: rtp.local_addr().unwrap(),
             log: Arc::clone(&log),
+            forged,
             task: tokio::spawn(async {}),
         };
         let mut passing = Passing {
@@ -101,12 +117,13 @@ impl Wire {
                     biased;
                     Ok((n, _)) = rtp_in.recv_from(&mut one) => {
                         place += 1;
-                        passing.packet(place, &one[..n]).await;
+                        passing.packet(place, &bend(&one[..n])).await;
                     }
                     Ok((n, from)) = rtcp_in.recv_from(&mut two) => {
                         sender_rtcp = Some(from);
                         passing.report(&two[..n]).await;
                     }
+                    Some(forgery) = forgeries.recv() => passing.send(&forgery).await,
                     Ok((n, from)) = passing.rtcp.recv_from(&mut back) => {
                         passing.log().reports.push((from, back[..n].to_vec()));
                         if let Some(sender) = sender_rtcp {
@@ -117,6 +134,11 @@ impl Wire {
             }
         });
         wire
+    }
+
+    /// Sends a packet that is not the sender's, from the sender's own address and port.
+    pub(crate) fn forge(&self, packet: Vec<u8>) {
+        self.forged.send(packet).unwrap();
     }
 
     pub(crate) fn log(&self) -> Log {

@@ -13,8 +13,6 @@ use crate::media::rtp::Packet;
 pub(super) struct Header<'a> {
     sbit: u8,
     ebit: u8,
-    /// Mode B or C: the inside of a group of blocks.
-    inside: bool,
     pub(super) data: &'a [u8],
 }
 
@@ -32,18 +30,17 @@ pub(super) fn header(payload: &[u8]) -> Result<Header<'_>, Malformed> {
     Ok(Header {
         sbit: (first >> 3) & 7,
         ebit: first & 7,
-        inside: is_b_or_c,
         data,
     })
 }
 
 impl Header<'_> {
     /// A start code is 17 bits; the number after it is a group's, or 0 for a picture (H.263 5.1.1,
-    /// 5.2.2).
+    /// 5.2.2). The mode does not tell: GStreamer begins a picture in mode B when its first group is
+    /// cut.
     pub(super) fn begins(&self) -> Begins {
         let window = window(self.data, self.sbit);
         match (field(window, 0, 17), field(window, 17, 5)) {
-            _ if self.inside => Begins::Nothing,
             (1, 0) => Begins::Picture,
             (1, _) => Begins::Part,
             _ => Begins::Nothing,
@@ -125,7 +122,7 @@ mod tests {
     fn after_a_loss_modes_b_and_c_are_left_out() {
         let mut stream = Stream::default();
         let picture = [0, 0, 0, 0, 0x00, 0x00, 0x80, 0x02];
-        let inside = [0x80, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x00, 0x80];
+        let inside = [0x80, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56];
         let group = [0, 0, 0, 0, 0x00, 0x00, 0x84, 0x77];
         assert_eq!(stream.take(&packet(1, 9, &picture)).unwrap(), picture[4..]);
         assert_eq!(stream.take(&packet(3, 9, &inside)).unwrap(), b"");

@@ -68,10 +68,10 @@ mod tests {
                 true,
             ),
             (
-                "H.263, inside",
+                "H.263, intra, in mode B",
                 H263,
                 &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x02, 0x08],
-                false,
+                true,
             ),
             (
                 "MPEG, sequence and intra",
