@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
-    Template, TemplateError, Unclaimed, Watched,
+    Template, TemplateError, Unclaimed, Watched, formats,
     source::{Read, Source},
 };
 use crate::{
@@ -195,6 +195,8 @@ struct RawHandoff {
     ports: Option<Spanned<String>>,
     #[serde(default)]
     protocols: Vec<u32>,
+    #[serde(default)]
+    formats: Vec<Spanned<String>>,
     wine: Option<RawWine>,
     to: Option<Spanned<String>>,
     shares: Option<String>,
@@ -579,6 +581,11 @@ fn handoff(
             .transpose()?
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
+        formats: raw
+            .formats
+            .iter()
+            .map(|text| formats::read(text.get_ref()).map_err(|why| place.error(text.span(), why)))
+            .collect::<Result<_, _>>()?,
         to,
         to_port,
         shares: raw.shares.clone(),
@@ -940,6 +947,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("port 0", GAME.replacen("47624", "0", 1)),
             ("port too big", GAME.replacen("47624", "70000", 1)),
             ("bad ports", format!("{GAME}ports = \"7-3\"\n")),
+            ("bad format", format!("{GAME}formats = [\"97\"]\n")),
             (
                 "forwards nowhere",
                 GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),

@@ -67,6 +67,7 @@ async fn the_units_are_valid() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    #[allow(clippy::disallowed_methods, reason = "a test")]
     let mut command = tokio::process::Command::new("systemd-analyze");
     command.args(["verify", "--user", "--man=no"]);
     command
