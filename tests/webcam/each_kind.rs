@@ -3,7 +3,7 @@
 
 use crate::{
     address,
-    picture::{CLEAN, Film, SAME, check},
+    picture::{Film, SAME, check},
     sender::{self, H261, H263, JPEG, Kind, MPV, Sender},
     session::{self, Player, RECORDING, Session, made},
     support,
