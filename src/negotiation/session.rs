@@ -721,6 +721,8 @@ impl Session {
             .last
             .as_ref()
             .is_some_and(|last| desk.now < last.at + desk.timers().in_flight);
+        // One that is known to be lost has its next try already.
+        let young = young && !self.alarms.is_set(Alarm::Retry);
         if young && self.state != State::Running && self.tries_left > 0 {
             self.tries_left -= 1;
             return self.repeat_last(desk);

@@ -404,6 +404,14 @@ fn a_message_that_may_have_gone_down_with_its_switchboard_is_sent_again() {
 }
 
 #[test]
+fn a_message_that_waits_for_its_next_try_is_not_repeated_before_it() {
+    let mut bench = Bench::invitee(&netmeeting(), State::Accepted);
+    assert!(bench.push(Input::Undelivered(ID)).out.is_empty());
+    assert!(bench.push(Input::CarrierLost { peer: PEER }).out.is_empty());
+    assert_eq!(bench.pass(seconds(10)).lines(), ["ACCEPT"]);
+}
+
+#[test]
 fn leaving_the_switchboard_cancels_what_is_not_connected_with_outbandcancel() {
     let mut bench = Bench::new();
     bench.invite(netmeeting(), 25_402_056, SESSION);

@@ -58,6 +58,8 @@ pub(crate) struct Fake {
     numbers: AtomicU64,
     /// Who has come into a switchboard, in order.
     pub(crate) back: Mutex<Vec<String>>,
+    /// What is sent once more when its carrier is lost, as a dispatcher does with what is young.
+    pub(crate) young: Mutex<Option<(Vec<u8>, Delivery)>>,
 }
 
 impl Invitations for Fake {
@@ -101,6 +103,9 @@ impl Invitations for Fake {
 
     fn carrier_lost(&self, _: AccountId, peer: &str) {
         self.tell(Told::Lost(peer.to_owned()));
+        if let Some((payload, delivery)) = self.young.lock().unwrap().take() {
+            self.carrier(ME).send(peer, payload, delivery);
+        }
     }
 
     fn carrier_back(&self, _: AccountId, peer: &str) {
@@ -140,6 +145,7 @@ impl Front {
             carriers: Mutex::default(),
             numbers: AtomicU64::new(1),
             back: Mutex::default(),
+            young: Mutex::default(),
         });
         let settings = ProxySettings {
             listen: free(),

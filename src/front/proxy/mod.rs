@@ -15,6 +15,7 @@
 mod account;
 mod notification;
 mod opening;
+mod outbox;
 mod pump;
 mod redirect;
 mod room;

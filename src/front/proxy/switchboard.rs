@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
     lock,
-    pump::{self, Handler, Injection, Lane},
+    outbox::{self, Injection, Outbox},
+    pump::{self, End, Handler, Lane},
 };
 use crate::{
     dispatcher::{Delivery, Verdict},
@@ -61,12 +62,9 @@ struct Inside {
 
 impl Board {
     /// A switchboard whose lanes do not run yet.
-    pub(super) fn new(
-        kind: Kind,
-        account: &Arc<Account>,
-    ) -> (Arc<Self>, Ways<mpsc::Receiver<Injection>>) {
-        let (to_server, up_queue) = pump::injections();
-        let (to_client, down_queue) = pump::injections();
+    pub(super) fn new(kind: Kind, account: &Arc<Account>) -> (Arc<Self>, Ways<Outbox>) {
+        let (to_server, up_queue) = outbox::outbox();
+        let (to_client, down_queue) = outbox::outbox();
         let board = Arc::new(Self {
             kind,
             account: Arc::clone(account),
@@ -241,8 +239,9 @@ impl Board {
         }
     }
 
-    /// Nothing of ours goes in any more.
-    fn close(self: &Arc<Self>) {
+    /// Nothing of ours goes in any more. What was not written is sent by another way before anybody
+    /// learns of the loss, so that it keeps its place before what follows from that.
+    fn close(self: &Arc<Self>, end: End, outbox: &Outbox) {
         let everybody = {
             let mut inside = self.inside();
             if inside.closed {
@@ -252,6 +251,10 @@ impl Board {
             inside.roster.everybody()
         };
         self.account.forget(self);
+        // Who is stopped still says its last words.
+        if end != End::Stopped {
+            self.account.again(outbox.take_back());
+        }
         for peer in everybody {
             self.left(&peer);
         }
@@ -262,7 +265,7 @@ impl Board {
 /// what the client said already.
 pub(super) async fn serve<R1, W1, R2, W2>(
     board: Arc<Board>,
-    queues: Ways<mpsc::Receiver<Injection>>,
+    queues: Ways<Outbox>,
     lanes: ((R1, W1), (R2, W2), Vec<u8>),
     stop: CancellationToken,
 ) where
@@ -278,7 +281,7 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromClient(Arc::clone(&board)),
         from: Side::Client,
         first,
-        injections: queues.to_server,
+        outbox: queues.to_server.clone(),
     };
     let down = Lane {
         reading: server_reads,
@@ -286,11 +289,12 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromServer(Arc::clone(&board)),
         from: Side::Server,
         first: Vec::new(),
-        injections: queues.to_client,
+        outbox: queues.to_client,
     };
     board.account.remember(&board);
-    let left = pump::both(up, down, stop, || board.close()).await;
-    board.account.again(left);
+    let outbox = queues.to_server;
+    pump::both(up, down, stop, |end| board.close(end, &outbox)).await;
+    board.account.again(outbox.take_back());
 }
 
 /// Serves a switchboard of nobody we know: nothing is taken out or put in.
@@ -305,26 +309,26 @@ pub(super) async fn pass<R1, W1, R2, W2>(
     R2: AsyncRead + Unpin + Send,
     W2: AsyncWrite + Unpin + Send,
 {
-    let lane = |from, first| (from, first, pump::injections().1);
-    let (from, first, injections) = lane(Side::Client, first);
+    let lane = |from, first| (from, first, outbox::outbox().1);
+    let (from, first, outbox) = lane(Side::Client, first);
     let up = Lane {
         reading: client.0,
         writing: server.1,
         handler: Nothing,
         from,
         first,
-        injections,
+        outbox,
     };
-    let (from, first, injections) = lane(Side::Server, Vec::new());
+    let (from, first, outbox) = lane(Side::Server, Vec::new());
     let down = Lane {
         reading: server.0,
         writing: client.1,
         handler: Nothing,
         from,
         first,
-        injections,
+        outbox,
     };
-    pump::both(up, down, stop, || ()).await;
+    pump::both(up, down, stop, |_| ()).await;
 }
 
 struct Nothing;
