@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod generate;
 mod proxy;
+mod setup;
 
 use std::{
     io::{IsTerminal, Write},
@@ -68,6 +69,8 @@ enum Verb {
     Decode(decode::Arguments),
     /// Tell what is installed, what is missing and what to install
     Doctor(doctor::Arguments),
+    /// Show what to change so that a client connects here, and change it if you say yes
+    Setup(setup::Arguments),
     /// Show a voice call from the invitation to the recording, all on this machine
     Demo(demo::Arguments),
     /// Make completions for your shell, or man pages
@@ -151,6 +154,7 @@ impl Verb {
             Self::Bridges(arguments) => bridges::run(&arguments),
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
+            Self::Setup(arguments) => setup::run(&arguments, &load(config)?),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
         }
