@@ -171,7 +171,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Prints to standard output. Whoever closed it has read enough.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut out = std::io::stdout();
+    // A question has no end of line, and is seen before it is answered.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn load(path: Option<&std::path::Path>) -> Result<Config, Failure> {

@@ -1,10 +1,6 @@
 //! Whether a client runs: it writes its settings when it ends, over whatever stands there.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::Client;
 
@@ -22,16 +18,24 @@ pub fn running(client: Client, file: &Path) -> Option<String> {
             let mut words = line.split('\0').filter(|word| !word.is_empty());
             let program = writes(client, &mut words)?;
             let folder = fs::read_link(entry.path().join("cwd"));
-            let elsewhere = client == Client::Messenger
-                && folder.is_ok_and(|folder| !folder.ends_with(server(file).unwrap_or_default()));
+            let elsewhere =
+                client == Client::Messenger && folder.is_ok_and(|folder| !is_of(&folder, file));
             (!elsewhere).then_some(program)
         })
 }
 
-/// Wine's server works in a folder that is named after its prefix, by device and number.
-fn server(registry: &Path) -> Option<PathBuf> {
-    let prefix = fs::metadata(registry.canonicalize().ok()?.parent()?).ok()?;
-    Some(format!("server-{:x}-{:x}", prefix.dev(), prefix.ino()).into())
+/// Whether Wine's server, which works in that folder, is the one of the prefix with that registry. The
+/// folder is named after the prefix, by device and number, and is removed before the server has
+/// written the last time. When in doubt, it is.
+fn is_of(folder: &Path, registry: &Path) -> bool {
+    let prefix = registry.canonicalize();
+    let prefix = prefix.map(|it| it.parent().map(fs::metadata));
+    let (Ok(Some(Ok(prefix))), Some(name)) = (prefix, folder.file_name()) else {
+        return true;
+    };
+    let name = name.to_string_lossy();
+    let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
+    name == format!("server-{:x}-{:x}", prefix.dev(), prefix.ino())
 }
 
 /// Whether this command line is such a program.

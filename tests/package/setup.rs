@@ -10,7 +10,7 @@ use msn_handoff::setup::{Client, running};
 
 use crate::{
     BINARY, run,
-    support::{child::Child, have},
+    support::{child::Child, have, until, within},
     terminal::Terminal,
 };
 
@@ -78,7 +78,7 @@ async fn pidgin_is_changed_after_a_yes_and_never_while_it_runs() {
     assert!(!good && said.contains("pidgin is running"), "{said}");
     assert_eq!(now(), ACCOUNTS);
     drop(child);
-    crate::support::until("its end", || {
+    until("its end", || {
         running(Client::Pidgin, &file).is_none().then_some(())
     })
     .await;
@@ -135,6 +135,8 @@ async fn wine_reads_the_server_that_was_written() {
     }
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path();
+    fs::create_dir(home.join("other")).unwrap();
+    fs::write(home.join("other/user.reg"), "").unwrap();
     let variables = [
         format!("HOME={}", home.display()),
         "WINEDEBUG=-all".to_owned(),
@@ -143,38 +145,55 @@ async fn wine_reads_the_server_that_was_written() {
     let wine = async |args: &[&str]| {
         let mut all = vec!["-u", "WINEPREFIX", "-u", "DISPLAY"];
         all.extend(variables.iter().map(String::as_str));
-        let done = run("env", &[&all, args].concat()).await;
+        let all = [&all, args].concat();
+        let done = within("Wine", run("env", &all)).await;
         String::from_utf8_lossy(&done.stdout).into_owned()
     };
     let old = "HKCU\\Software\\Microsoft\\MessengerService";
     let new = "HKCU\\Software\\Microsoft\\MSNMessenger";
     for key in [old, new] {
-        wine(&[
-            "wine",
-            "reg",
-            "add",
-            key,
-            "/v",
-            "Server",
-            "/d",
-            "207.46.104.20:1863",
-        ])
-        .await;
+        let value = "207.46.104.20:1863";
+        wine(&["wine", "reg", "add", key, "/v", "Server", "/d", value]).await;
     }
-    let file = home.join(".wine/user.reg");
-    // Wine's server stays for a while, and writes the file when it goes.
-    assert!(running(Client::Messenger, &file).is_some());
-    assert!(running(Client::Messenger, Path::new("/")).is_none());
     wine(&["wineserver", "-w"]).await;
+    let file = home.join(".wine/user.reg");
+    let before = fs::read(&file).unwrap();
+
+    // Something runs in the prefix, so Wine would write over the file.
+    let settings = [
+        ("WINEDEBUG", "-all"),
+        ("WINEDLLOVERRIDES", "mscoree,mshtml="),
+    ];
+    let mut prompt = Child::start_with("wine", ["cmd"], home, &settings);
+    prompt.printed("Microsoft Windows").await;
+    assert!(running(Client::Messenger, &file).is_some());
+    // Of another prefix that says nothing.
+    assert_eq!(
+        running(Client::Messenger, &home.join("other/user.reg")),
+        None
+    );
+    let (good, said) = setup(home, &["messenger", "--yes"]).await;
+    assert!(
+        !good && said.contains("wineserver") && said.contains("is running"),
+        "{said}"
+    );
+    drop(prompt);
+    until("its end", || {
+        running(Client::Messenger, &file).is_none().then_some(())
+    })
+    .await;
+    assert!(fs::read(&file).unwrap() == before);
+
     let (good, said) = setup(home, &["messenger", "--yes"]).await;
     assert!(
         good && said.contains("(instead of 207.46.104.20:1863)"),
         "{said}"
     );
-    for (key, value) in [(old, "127.0.0.1"), (new, "127.0.0.1;127.0.0.1:1863")] {
-        let read = wine(&["wine", "reg", "query", key, "/v", "Server"]).await;
-        let words: Vec<&str> = read.split_whitespace().collect();
-        assert!(words.ends_with(&["Server", "REG_SZ", value]), "{read}");
+    let both = format!("reg query {old} /v Server & reg query {new} /v Server");
+    let read = wine(&["wine", "cmd", "/c", &both]).await;
+    let words: Vec<&str> = read.split_whitespace().collect();
+    for value in ["127.0.0.1", "127.0.0.1;127.0.0.1:1863"] {
+        let expected = ["Server", "REG_SZ", value];
+        assert!(words.windows(3).any(|it| it == expected), "{value}: {read}");
     }
-    wine(&["wineserver", "-k"]).await;
 }
