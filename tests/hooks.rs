@@ -130,6 +130,7 @@ impl Stage {
             rules: Rules::default(),
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
+            ports: None,
             recordings: dir.path().join("theirs"),
             call: Call::default(),
             unclaimed: None,

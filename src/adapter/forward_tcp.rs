@@ -23,7 +23,6 @@ use super::{
 use crate::{
     bridge::{AdapterKind, Handoff},
     endpoint::socket,
-    negotiation::Announced,
 };
 
 /// Most connections at a time.
@@ -42,7 +41,7 @@ pub async fn run(mut task: Task) {
     let Some((handoff, to)) = handoff.and_then(|it| it.to.map(|to| (it, to))) else {
         return task.fail("no machine is named to forward to".to_owned());
     };
-    if to == task.own_ip {
+    if to == task.own_ip() {
         return task.fail(format!("{to} would be forwarded to itself"));
     }
     let mut listeners = Vec::new();
@@ -50,7 +49,7 @@ pub async fn run(mut task: Task) {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
                 Ok(port) => {
-                    let announced = Announced::new(task.own_ip, Some(port));
+                    let announced = task.network.announced(Some(port));
                     task.report(Report::Ready(announced));
                 }
                 Err(why) => return task.fail(why),
@@ -80,7 +79,7 @@ async fn bind(
 ) -> Result<u16, String> {
     if listeners.is_empty() {
         for port in handoff.ports.iter() {
-            let address = SocketAddr::from((task.own_ip, port));
+            let address = SocketAddr::from((task.own_ip(), port));
             let listener = socket::tcp_listen(address).await;
             let listener =
                 listener.map_err(|error| format!("cannot listen at {address}: {error}"))?;

@@ -13,7 +13,7 @@ use crate::{
     bridge::{AdapterKind, Value, Watched},
     endpoint::socket,
     launch::Exit,
-    negotiation::{Announced, Remote, Transport},
+    negotiation::{Remote, Transport},
 };
 
 /// Serves one invitation.
@@ -53,7 +53,7 @@ pub async fn run(mut task: Task) {
 }
 
 fn ready(task: &Task, port: u16) {
-    task.report(Report::Ready(Announced::new(task.own_ip, Some(port))));
+    task.report(Report::Ready(task.network.announced(Some(port))));
 }
 
 /// Starts a program that listens; why there is none is told.
@@ -88,10 +88,10 @@ async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<(Started, u1
 /// It is given back for the program to take. Another may be quicker: then ours does not listen
 /// there, and nothing is announced.
 async fn free_port(task: &Task) -> Result<u16, String> {
-    let own = task.own_ip;
+    let own = task.own_ip();
     let Some(port) = task.bridge.application.port else {
         // By either transport: the bridge does not say which one the program takes.
-        let pair = socket::udp_tcp_pair(own).await;
+        let pair = socket::udp_tcp_pair(task.network.bind.clone()).await;
         return pair
             .and_then(|(socket, _)| Ok(socket.local_addr()?.port()))
             .map_err(|error| format!("no port is free at {own}: {error}"));

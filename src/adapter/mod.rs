@@ -11,17 +11,18 @@ pub mod quake3;
 pub mod record;
 mod relay_tcp;
 pub mod remote_assistance;
+pub mod rtp;
 pub mod sip;
 pub mod t120;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use crate::{
     bridge::{AdapterKind, Bridge},
     config::Call,
-    endpoint::policy::Policy,
+    endpoint::{place::Network, policy::Policy},
     event::Signal,
     invitation::Medium,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
@@ -39,8 +40,8 @@ pub struct Task {
     pub peer: String,
     /// The media both sides agreed to (voice and video; empty elsewhere).
     pub media: Vec<Medium>,
-    /// The address of ours that is announced.
-    pub own_ip: Ipv4Addr,
+    /// Where we listen, and what the peer is told.
+    pub network: Network,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
     /// How calls are made (voice and video).
@@ -115,6 +116,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Record => record::run(task).await,
         AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
+        AdapterKind::Rtp => rtp::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
         AdapterKind::T120 => t120::run(task).await,
     }

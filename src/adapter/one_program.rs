@@ -1,7 +1,7 @@
 //! One program takes the whole session: it is found among the handoffs, started, watched and ended.
 //! What the adapters of games share.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use tokio::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::{Order, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
     launch::{self, PrivateDir, Program},
-    negotiation::{Announced, Announcement, Remote},
+    negotiation::{Announcement, Remote},
 };
 
 /// A started program. Dropping it ends it.
@@ -20,6 +20,11 @@ pub(super) struct Started {
 }
 
 impl Started {
+    /// What people call it.
+    pub(super) fn name(&self) -> &str {
+        self.program.name()
+    }
+
     /// Waits for its own end.
     pub(super) async fn ended(&mut self) -> launch::Exit {
         self.program.wait().await
@@ -40,6 +45,11 @@ pub(super) enum NotStarted {
 }
 
 impl Task {
+    /// The address of ours at which we listen.
+    pub(super) fn own_ip(&self) -> Ipv4Addr {
+        self.network.bind.ip
+    }
+
     pub(super) fn report(&self, report: Report) {
         // A dispatcher that is gone has closed the orders too.
         let _ = self.reports.send(report);
@@ -59,7 +69,8 @@ impl Task {
     /// Tells the address that was asked for.
     pub(super) fn ready(&self) {
         let port = self.bridge.application.port.map(|port| port.number);
-        self.report(Report::Ready(Announced::new(self.own_ip, port)));
+        let announced = self.network.announced(port);
+        self.report(Report::Ready(announced));
     }
 
     /// The handoffs of that adapter for our role, best first.
@@ -215,7 +226,18 @@ pub(super) async fn attend(mut task: Task, mut started: Started) {
 }
 
 /// Ends the program and tells how it ended; `ended` when it did so by itself.
-pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launch::Exit>) {
+pub(super) async fn leave(task: &Task, started: Started, ended: Option<launch::Exit>) {
+    if let Some(how) = over(task, started, ended).await {
+        task.report(Report::Finished(how));
+    }
+}
+
+/// Ends the program, and tells that. How it ended by itself, in words, if it did.
+pub(super) async fn over(
+    task: &Task,
+    mut started: Started,
+    ended: Option<launch::Exit>,
+) -> Option<String> {
     // Also after its own end: what it left running belongs to it.
     let exit = started.program.stop().await;
     let name = started.program.name().to_owned();
@@ -223,23 +245,20 @@ pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launc
         program: name.clone(),
         how: ended.unwrap_or(exit).to_string(),
     });
-    if let Some(exit) = ended {
-        let words = started.program.last_words();
-        let words = match (exit.code, words.lines().last()) {
-            (Some(0), _) | (_, None) => String::new(),
-            (_, Some(last)) => format!("; its last words: {}", crate::shown::line(last, 120)),
-        };
-        task.report(Report::Finished(format!(
-            "{name} has ended ({exit}){words}"
-        )));
-    }
+    let exit = ended?;
+    let words = started.program.last_words();
+    let words = match (exit.code, words.lines().last()) {
+        (Some(0), _) | (_, None) => String::new(),
+        (_, Some(last)) => format!("; its last words: {}", crate::shown::line(last, 120)),
+    };
+    Some(format!("{name} has ended ({exit}){words}"))
 }
 
 /// Our program is the one to be joined. The other side asks for minutes, so the program may still
 /// be loading when our address goes out.
 pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
     let handoffs = task.handoffs(adapter);
-    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    let values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     match start(&mut task, &handoffs, &values).await {
         Ok(started) => {
             task.ready();
@@ -258,7 +277,7 @@ pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
 
 /// The values that every hand-over has.
 pub(super) fn known(task: &Task) -> Values {
-    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     // A handle that no program should get is not given to one.
     if let Ok(peer) = Value::word("peer", &task.peer) {
         values.set("peer", peer);

@@ -5,17 +5,22 @@
 //! tells whether a program of the list can run here, and [`Handoff::plan`] makes the complete
 //! argument vector from typed values. Nothing here starts anything.
 
+mod formats;
 mod handoff;
 mod manifest;
+#[cfg(test)]
+mod mistakes;
 mod placeholder;
 mod ports;
 mod registry;
 pub(crate) mod source;
 pub mod unknown;
 mod wine_games;
+mod words;
 
 use std::sync::Arc;
 
+pub use formats::NoFormat;
 pub(crate) use handoff::installed;
 pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
@@ -50,6 +55,8 @@ pub enum AdapterKind {
     T120,
     /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
     RemoteAssistance,
+    /// A picture over RTP: a webcam.
+    Rtp,
 }
 
 /// What becomes of an invitation that nothing here can take.

@@ -10,6 +10,7 @@ mod doctor;
 mod generate;
 mod proxy;
 mod setup;
+mod stdio;
 
 use std::{
     io::{IsTerminal, Write},
@@ -50,6 +51,8 @@ struct Arguments {
 enum Verb {
     /// Stand between your MSN client and its server, and take the invitations
     Proxy(proxy::Arguments),
+    /// Serve a client that starts msn-handoff itself, on standard input and output
+    Stdio(stdio::Arguments),
     /// What is open, and who is signed in
     List(control::List),
     /// Invite a contact: `invite alice@example.com voice`
@@ -145,6 +148,7 @@ impl Verb {
     fn run(self, config: Option<&std::path::Path>) -> Result<(), Failure> {
         match self {
             Self::Proxy(arguments) => proxy::run(arguments, load(config)?),
+            Self::Stdio(arguments) => stdio::run(&arguments, load(config)?),
             Self::List(arguments) => control::list(&arguments, &load(config)?),
             Self::Invite(arguments) => control::invite(arguments, &load(config)?),
             Self::Accept(which) => control::on_one(Act::Accept, &which, &load(config)?),

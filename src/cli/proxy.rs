@@ -59,7 +59,11 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     };
     let announce = match config.network.announce {
         Some(ip) => ip,
-        None => towards(&server).await?,
+        // Perhaps there is no network yet: a client that signs in will have found a way.
+        None => towards(&server).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "no address to tell contacts yet");
+            Ipv4Addr::UNSPECIFIED
+        }),
     };
     match launch::reap_leftovers(&launch::programs_folder()) {
         Ok(0) => {}
@@ -81,16 +85,15 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     });
     let dispatcher = Dispatcher::start(settings);
     let stop = CancellationToken::new();
+    let settings = ProxySettings {
+        listen: config.proxy.listen,
+        server: server.clone(),
+        follow: config.network.announce.is_none(),
+    };
     let invitations = Arc::new(dispatcher.clone());
     let proxy = match given.client().map_err(Failure::new)? {
-        Some(listener) => Proxy::on(listener, server.clone(), invitations),
-        None => {
-            let settings = ProxySettings {
-                listen: config.proxy.listen,
-                server: server.clone(),
-            };
-            Proxy::bind(settings, invitations).await
-        }
+        Some(listener) => Proxy::on(listener, settings, invitations),
+        None => Proxy::bind(settings, invitations).await,
     };
     let proxy = proxy.map_err(|error| {
         Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
@@ -135,7 +138,7 @@ async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
     })
 }
 
-async fn told_to_stop() -> Result<(), Failure> {
+pub(super) async fn told_to_stop() -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
     tokio::select! {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{
     bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
-    endpoint::policy::Network,
+    endpoint::{place::PortRange, policy::Network},
     negotiation::{Limits, Timers},
 };
 
@@ -75,6 +75,8 @@ pub struct NetworkSettings {
     /// The address of ours that peers are told.
     #[serde(deserialize_with = "own_address")]
     pub announce: Option<Ipv4Addr>,
+    /// The ports that are used towards peers.
+    pub ports: Option<PortRange>,
     /// Addresses of peers that are permitted although they are special.
     pub allow: Vec<Network>,
 }

@@ -45,6 +45,10 @@ pub struct Open {
     pub name: String,
     /// The peer invited us and nobody has answered.
     pub asks_us: bool,
+    /// It would show the contact something of this machine: only a yes by name counts.
+    pub shares: bool,
+    /// Another offer of the contact was taken back a moment ago: the yes may be meant for that.
+    pub in_place: bool,
     /// How far it is, for people.
     pub state: String,
 }
@@ -56,8 +60,8 @@ pub enum Choice {
     Accept(InvitationId),
     /// Decline this one.
     Decline(InvitationId),
-    /// End this one.
-    HangUp(InvitationId),
+    /// End these.
+    HangUp(Vec<InvitationId>),
     /// Invite the contact to this application.
     Invite(String),
     /// Say what the contact can be invited to.
@@ -92,12 +96,22 @@ impl Command {
     #[must_use]
     pub fn choose(&self, open: &[Open]) -> Choice {
         match self {
-            Self::Accept(subject) => pick(open, subject.as_deref(), |open| open.asks_us)
-                .map_or_else(|line| Choice::Answer(vec![line]), Choice::Accept),
+            Self::Accept(subject) => match pick(open, subject.as_deref(), |open| open.asks_us) {
+                Ok((newest, _)) if subject.is_none() && (newest.shares || newest.in_place) => {
+                    Choice::Answer(vec![by_name(newest)])
+                }
+                Ok((newest, _)) => Choice::Accept(newest.id),
+                Err(line) => Choice::Answer(vec![line]),
+            },
             Self::Decline(subject) => pick(open, subject.as_deref(), |open| open.asks_us)
-                .map_or_else(|line| Choice::Answer(vec![line]), Choice::Decline),
-            Self::HangUp(subject) => pick(open, subject.as_deref(), |_| true)
-                .map_or_else(|line| Choice::Answer(vec![line]), Choice::HangUp),
+                .map_or_else(
+                    |line| Choice::Answer(vec![line]),
+                    |(newest, _)| Choice::Decline(newest.id),
+                ),
+            Self::HangUp(subject) => pick(open, subject.as_deref(), |_| true).map_or_else(
+                |line| Choice::Answer(vec![line]),
+                |(_, all)| Choice::HangUp(all),
+            ),
             Self::Invite(Some(subject)) => Choice::Invite(subject.clone()),
             Self::Invite(None) => Choice::Applications,
             Self::Help => Choice::Answer(help()),
@@ -106,33 +120,49 @@ impl Command {
     }
 }
 
-/// The one invitation that is meant; else a line that says why there is none.
-fn pick(
-    open: &[Open],
+/// The application that is meant: its newest invitation, and all of them; else a line that says why
+/// there is none.
+fn pick<'a>(
+    open: &'a [Open],
     subject: Option<&str>,
     fits: impl Fn(&Open) -> bool,
-) -> Result<InvitationId, String> {
-    let meant: Vec<&Open> = open
-        .iter()
-        .filter(|open| fits(open))
-        .filter(|open| subject.is_none_or(|subject| open.application.starts_with(subject)))
-        .collect();
-    match meant.as_slice() {
-        [] => Err(format!(
-            "{MARK}there is nothing of that kind open with this contact."
-        )),
-        [one] => Ok(one.id),
-        several => {
-            let ids: Vec<&str> = several
-                .iter()
-                .map(|open| open.application.as_str())
-                .collect();
-            Err(format!(
-                "{MARK}which one? Add its name: {}.",
-                ids.join(", ")
-            ))
-        }
+) -> Result<(&'a Open, Vec<InvitationId>), String> {
+    let exact = |open: &&Open| subject.is_some_and(|subject| open.application == subject);
+    let begins = |open: &&Open| subject.is_none_or(|subject| open.application.starts_with(subject));
+    let all = || open.iter().filter(|open| fits(open));
+    let mut meant: Vec<&Open> = all().filter(exact).collect();
+    if meant.is_empty() {
+        meant = all().filter(begins).collect();
     }
+    let Some(newest) = meant.iter().max_by_key(|open| open.id) else {
+        return Err(format!(
+            "{MARK}there is nothing of that kind open with this contact."
+        ));
+    };
+    let mut ids: Vec<&str> = meant.iter().map(|open| open.application.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if let [_, _, ..] = ids.as_slice() {
+        return Err(format!(
+            "{MARK}which one? Add its name: {}.",
+            ids.join(", ")
+        ));
+    }
+    Ok((newest, meant.iter().map(|open| open.id).collect()))
+}
+
+/// A yes that does not say to what is not enough.
+fn by_name(open: &Open) -> String {
+    let why = if open.shares {
+        "the contact would see something of your machine"
+    } else {
+        "another invitation of the contact was taken back a moment ago"
+    };
+    format!(
+        "{MARK}{}: {why}. To accept, type /accept {}.",
+        clean(&open.name),
+        open.application
+    )
 }
 
 fn help() -> Vec<String> {
@@ -161,6 +191,12 @@ pub fn invitable(ids: &[String]) -> String {
     format!("{MARK}you can invite this contact to: {}.", ids.join(", "))
 }
 
+/// Why a command was not obeyed where it does not say which contact is meant.
+#[must_use]
+pub fn one_contact() -> String {
+    format!("{MARK}open a window with one contact for that.")
+}
+
 /// Why a command was not obeyed.
 #[must_use]
 pub fn not_obeyed(why: &impl std::fmt::Display) -> String {
@@ -178,7 +214,7 @@ fn status(open: &[Open]) -> Vec<String> {
 
 /// The line that asks: who, what, where from if that is known, and what a yes would do.
 #[must_use]
-pub fn offer(offer: &Offer, takes: Option<&str>) -> String {
+pub fn offer(offer: &Offer, takes: Option<&str>, shares: bool) -> String {
     let what = match offer
         .capabilities
         .as_ref()
@@ -201,7 +237,11 @@ pub fn offer(offer: &Offer, takes: Option<&str>) -> String {
         let lies = whereabouts::of(candidate.ip, &whereabouts::neighbourhoods());
         let _ = write!(line, ", from {}, {lies}", candidate.ip);
     }
-    line.push_str(". Type /accept or /decline");
+    line.push_str(". Type /accept");
+    if shares {
+        let _ = write!(line, " {}", offer.application.id);
+    }
+    line.push_str(" or /decline");
     if let Some(takes) = takes {
         let _ = write!(line, "; on accept {takes}");
     }
@@ -312,6 +352,8 @@ mod tests {
             application: application.into(),
             name: application.into(),
             asks_us,
+            shares: application == "sharing",
+            in_place: application == "swapped",
             state: "offered".into(),
         }
     }
@@ -366,8 +408,42 @@ mod tests {
         ));
         assert_eq!(
             Command::HangUp(None).choose(&both[2..]),
-            Choice::HangUp(InvitationId(3))
+            Choice::HangUp(vec![InvitationId(3)])
         );
+    }
+
+    #[test]
+    fn an_exact_name_and_the_newest_are_meant() {
+        let open = [
+            open(1, "remote-assistance", true),
+            open(2, "remote-assistance-offer", true),
+            open(3, "remote-assistance", true),
+        ];
+        let by = |name: &str| Command::Accept(Some(name.into())).choose(&open);
+        assert_eq!(by("remote-assistance"), Choice::Accept(InvitationId(3)));
+        assert!(matches!(by("remote"), Choice::Answer(_)));
+        assert_eq!(
+            Command::HangUp(Some("remote-assistance".into())).choose(&open),
+            Choice::HangUp(vec![InvitationId(1), InvitationId(3)])
+        );
+    }
+
+    #[test]
+    fn what_shares_or_came_in_anothers_place_is_accepted_by_name_only() {
+        for (application, why) in [
+            ("sharing", "would see something of your machine"),
+            ("swapped", "was taken back a moment ago"),
+        ] {
+            let open = [open(1, application, true)];
+            let Choice::Answer(lines) = Command::Accept(None).choose(&open) else {
+                panic!("{application} was accepted");
+            };
+            assert!(lines[0].contains(why), "{lines:?}");
+            assert_eq!(
+                Command::Accept(Some(application.into())).choose(&open),
+                Choice::Accept(InvitationId(1))
+            );
+        }
     }
 
     #[test]
@@ -390,7 +466,7 @@ mod tests {
                 cookie: "1".into(),
                 session_id: None,
             };
-            offer(&offered, Some("linphone is started for it"))
+            offer(&offered, Some("linphone is started for it"), false)
         };
         let mut lines = vec![
             call(&[Medium::Audio], "an audio conversation"),

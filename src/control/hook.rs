@@ -61,13 +61,23 @@ fn begin(hooks: &[Hook], event: &Event, dispatcher: &Dispatcher, running: &mut J
             );
             continue;
         }
-        let answers = hook.answers && event.what == What::Offered && event.role == Role::Invitee;
+        // What is shared is no rule's to give, so a hook must be for that application by name.
+        let answers = hook.answers
+            && event.what == What::Offered
+            && event.role == Role::Invitee
+            && (hook.application.is_some() || !shares(dispatcher, event.invitation));
         running.spawn(run(
             plan(hook, &happened),
             answers.then_some(event.invitation),
             dispatcher.clone(),
         ));
     }
+}
+
+fn shares(dispatcher: &Dispatcher, invitation: InvitationId) -> bool {
+    let open = dispatcher.open();
+    let mut of_it = open.iter().filter(|open| open.invitation == invitation);
+    of_it.any(|open| open.shares.is_some())
 }
 
 fn is_for(hook: &Hook, happened: &Happened) -> bool {

@@ -127,6 +127,7 @@ pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome,
             // A loopback address announced puts loopback peers within the policy.
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
+            ports: None,
             recordings: recordings.to_owned(),
             call: Call {
                 play: Some(says.to_owned()),
@@ -177,6 +178,7 @@ async fn perform(
         ProxySettings {
             listen: free,
             server: server.ns_addr().to_string(),
+            follow: false,
         },
         Arc::new(ours.clone()),
     )

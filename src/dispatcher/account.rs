@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -20,7 +21,7 @@ use crate::{
     msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, Summary,
+        Output, Role, Settings, State, Summary,
     },
 };
 
@@ -37,8 +38,19 @@ pub(super) struct Account {
     live: BTreeMap<InvitationId, Live>,
     /// The bridge of the INVITE that is being looked at.
     candidate: Option<Arc<Bridge>>,
+    /// Offers that ended unanswered a moment ago: by whom, for what, when.
+    taken_back: VecDeque<(String, String, Now)>,
+    /// Whom the user was told of that we refused for want of a program, and when.
+    told_refused: VecDeque<(String, Now)>,
     signed_out: bool,
 }
+
+/// A yes within so long after an offer was taken back may be meant for that one.
+const IN_PLACE: Duration = Duration::from_secs(10);
+/// How often the user is told that a contact's invitation was refused for want of a program.
+const TELL_REFUSED: Duration = Duration::from_secs(60);
+/// Most entries of those two lists.
+const MAX_REMEMBERED: usize = 32;
 
 /// What is known here of one live invitation.
 struct Live {
@@ -47,6 +59,8 @@ struct Live {
     bridge: Arc<Bridge>,
     media: Vec<Medium>,
     hand_over: Option<HandOver>,
+    /// Somebody or a rule said yes.
+    accepted: bool,
     /// When the hand-over began to work.
     since: Option<Now>,
     /// The adapter's own words for the end, when it had some.
@@ -69,6 +83,8 @@ impl Account {
             engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
             candidate: None,
+            taken_back: VecDeque::new(),
+            told_refused: VecDeque::new(),
             signed_out: false,
         }
     }
@@ -113,7 +129,9 @@ impl Account {
         };
         match self.push(shared, input) {
             Disposition::Taken => {
-                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message)) {
+                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message))
+                    && self.may_tell_refused(peer, shared.clock.now())
+                {
                     let line = chat::refused(&bridge.application.name, bridge.note.as_deref());
                     self.carrier.show(peer, &line);
                 }
@@ -125,10 +143,15 @@ impl Account {
 
     /// A command typed in the chat with `peer`.
     pub(super) fn typed(&mut self, shared: &Arc<Shared>, peer: &str, command: &chat::Command) {
-        match command.choose(&self.with_peer(peer)) {
+        let now = shared.clock.now();
+        match command.choose(&self.with_peer(peer, now)) {
             chat::Choice::Accept(id) => self.accept(shared, id),
             chat::Choice::Decline(id) => self.decline(shared, id),
-            chat::Choice::HangUp(id) => self.hang_up(shared, id),
+            chat::Choice::HangUp(ids) => {
+                for id in ids {
+                    self.hang_up(shared, id);
+                }
+            }
             chat::Choice::Answer(lines) => self.show(peer, &lines),
             chat::Choice::Invite(application) => {
                 let registry = Arc::clone(&shared.settings.registry);
@@ -152,6 +175,27 @@ impl Account {
         }
     }
 
+    /// Whether another offer of that contact was taken back just before.
+    fn is_in_place(&self, open: &Open, now: Now) -> bool {
+        self.taken_back.iter().any(|(peer, application, at)| {
+            peer.eq_ignore_ascii_case(&open.peer)
+                && *application != open.application
+                && now.saturating_sub(*at) < IN_PLACE
+        })
+    }
+
+    /// Whether the user is to be told: a contact could fill the window otherwise.
+    fn may_tell_refused(&mut self, peer: &str, now: Now) -> bool {
+        self.told_refused
+            .retain(|(_, at)| now.saturating_sub(*at) < TELL_REFUSED);
+        let told = |(known, _): &(String, Now)| known.eq_ignore_ascii_case(peer);
+        if self.told_refused.iter().any(told) || self.told_refused.len() >= MAX_REMEMBERED {
+            return false;
+        }
+        self.told_refused.push_back((peer.to_owned(), now));
+        true
+    }
+
     /// What is open, oldest first.
     pub(super) fn open(&self, now: Now) -> Vec<Open> {
         let open = |session: Summary| {
@@ -164,6 +208,10 @@ impl Account {
                 name: live.bridge.application.name.clone(),
                 role: session.role,
                 state: session.state,
+                shares: match session.role {
+                    Role::Invitee => live.bridge.shares(Role::Invitee).map(str::to_owned),
+                    Role::Inviter => None,
+                },
                 running: live.since.map(|since| now.saturating_sub(since)),
             })
         };
@@ -171,13 +219,15 @@ impl Account {
     }
 
     /// What is open with one peer, for the chat commands.
-    fn with_peer(&self, peer: &str) -> Vec<chat::Open> {
+    fn with_peer(&self, peer: &str, now: Now) -> Vec<chat::Open> {
         self.open(Now::ZERO)
             .into_iter()
             .filter(|open| open.peer.eq_ignore_ascii_case(peer))
             .map(|open| chat::Open {
                 id: open.invitation,
                 asks_us: open.asks_us(),
+                shares: open.shares.is_some(),
+                in_place: self.is_in_place(&open, now),
                 application: open.application,
                 name: open.name,
                 state: open.state.to_string(),
@@ -225,7 +275,8 @@ impl Account {
     }
 
     pub(super) fn accept(&mut self, shared: &Arc<Shared>, id: InvitationId) {
-        if self.live.contains_key(&id) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.accepted = true;
             self.tell(shared, id, What::Accepted);
             self.feed(shared, Input::Accept(id));
         }
@@ -241,6 +292,10 @@ impl Account {
 
     pub(super) fn carrier_lost(&mut self, shared: &Arc<Shared>, peer: &str) {
         self.feed(shared, Input::CarrierLost { peer });
+    }
+
+    pub(super) fn carrier_back(&mut self, shared: &Arc<Shared>, peer: &str) {
+        self.feed(shared, Input::CarrierBack { peer });
     }
 
     pub(super) fn undelivered(&mut self, shared: &Arc<Shared>, id: InvitationId) {
@@ -266,8 +321,24 @@ impl Account {
     /// The client is gone: every invitation ends. What was left running by one that completed has
     /// no need of the client.
     pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
-        self.hang_up_all(shared);
+        // What runs needs no server (PROTOCOL.md section 7): a call goes on while the client signs
+        // in again.
+        let waiting: Vec<InvitationId> = self
+            .engine
+            .sessions()
+            .filter(|session| session.state != State::Running)
+            .map(|session| session.id)
+            .collect();
+        for id in waiting {
+            self.hang_up(shared, id);
+        }
         self.signed_out = true;
+    }
+
+    /// The client has signed in again.
+    pub(super) fn come_back(&mut self, carrier: Arc<dyn Carrier>) {
+        self.carrier = carrier;
+        self.signed_out = false;
     }
 
     pub(super) fn is_signed_out(&self) -> bool {
@@ -419,8 +490,10 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
                 None
             }
-            // Keeping a switchboard open is a courtesy of one client; an answer opens another.
-            Output::KeepAlive { .. } => None,
+            Output::KeepAlive { peer, .. } => {
+                self.carrier.keep_alive(&peer);
+                None
+            }
             Output::Ended { id, reason } => {
                 self.ended(shared, id, &reason);
                 None
@@ -450,6 +523,9 @@ impl Account {
             .decide(&offer.peer, bridge.for_rules())
         {
             Decision::Allow if bridge.shares(Role::Invitee).is_none() => {
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.accepted = true;
+                }
                 self.tell(shared, id, What::Accepted);
                 Some(Input::Accept(id))
             }
@@ -457,7 +533,8 @@ impl Account {
             // What is shared is no rule's to give.
             Decision::Allow | Decision::Ask => {
                 let takes = bridge.taken_by(Role::Invitee);
-                let line = chat::offer(&offer, takes.as_deref());
+                let shares = bridge.shares(Role::Invitee).is_some();
+                let line = chat::offer(&offer, takes.as_deref(), shares);
                 self.carrier.show(&offer.peer, &line);
                 None
             }
@@ -482,6 +559,7 @@ impl Account {
                     bridge: Arc::clone(&live.bridge),
                     peer: live.peer.clone(),
                     media: live.media.clone(),
+                    own_ip: self.carrier.own_ip(),
                 },
             );
             match hand_over {
@@ -507,9 +585,14 @@ impl Account {
             return;
         };
         live.over = true;
+        let now = shared.clock.now();
+        if live.role == Role::Invitee && !live.accepted {
+            let application = live.bridge.application.id.clone();
+            let entry = (live.peer.clone(), application, now);
+            remember(&mut self.taken_back, entry);
+        }
         let keep = reason.leaves_program_running();
         let reason = chat::ended(reason, live.last_words.as_deref());
-        let now = shared.clock.now();
         let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {
             live.hand_over.is_some()
@@ -563,6 +646,7 @@ impl Live {
             bridge,
             media,
             hand_over: None,
+            accepted: false,
             since: None,
             last_words: None,
             over: false,
@@ -576,6 +660,14 @@ impl Live {
         }
         self.hand_over.is_some()
     }
+}
+
+/// Adds to a list that forgets its oldest.
+fn remember<T>(list: &mut VecDeque<T>, entry: T) {
+    if list.len() >= MAX_REMEMBERED {
+        list.pop_front();
+    }
+    list.push_back(entry);
 }
 
 /// The bridge that an INVITE is for.

@@ -32,7 +32,7 @@ use crate::{
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
-    endpoint::policy::Policy,
+    endpoint::{place::PortRange, policy::Policy},
     event::Event,
     negotiation,
 };
@@ -52,8 +52,11 @@ pub struct Settings {
     pub rules: Rules,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
-    /// The address of ours that peers are told.
+    /// The address of ours that peers are told, unless the front knows a better one. It may be a
+    /// router's.
     pub announce: Ipv4Addr,
+    /// The ports that peers may be told; any without it.
+    pub ports: Option<PortRange>,
     /// Where recordings go; made when the first one is written.
     pub recordings: PathBuf,
     /// How calls are made (voice and video).
@@ -76,6 +79,7 @@ impl Settings {
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
             announce,
+            ports: config.network.ports.clone(),
             recordings: config.recordings_folder(),
             call: config.call.clone(),
             unclaimed: config.unclaimed,
@@ -187,6 +191,15 @@ impl Shared {
 impl Invitations for Dispatcher {
     fn attach(&self, handle: &str, carrier: Arc<dyn Carrier>) -> AccountId {
         let mut accounts = self.shared.lock();
+        // Something of an earlier sign-in still runs.
+        let back = accounts.table.iter_mut().find(|(_, account)| {
+            account.is_signed_out() && account.handle().eq_ignore_ascii_case(handle)
+        });
+        if let Some((id, account)) = back {
+            account.come_back(carrier);
+            tracing::info!(account = handle, "signed in again");
+            return *id;
+        }
         accounts.last += 1;
         let id = AccountId(accounts.last);
         let account = Account::new(
@@ -231,8 +244,17 @@ impl Invitations for Dispatcher {
         }
     }
 
+    fn typed_elsewhere(&self, id: AccountId, text: &str) -> Option<String> {
+        chat::Command::parse(text)?;
+        self.with(id, |_, _| Some(chat::one_contact()))
+    }
+
     fn carrier_lost(&self, id: AccountId, peer: &str) {
         self.with(id, |account, shared| account.carrier_lost(shared, peer));
+    }
+
+    fn carrier_back(&self, id: AccountId, peer: &str) {
+        self.with(id, |account, shared| account.carrier_back(shared, peer));
     }
 
     fn undelivered(&self, id: AccountId, delivery: Delivery) {

@@ -27,6 +27,8 @@ pub struct Open {
     pub role: Role,
     /// How far it is.
     pub state: State,
+    /// What the contact would see of this machine, in words: then only a person may say yes.
+    pub shares: Option<String>,
     /// How long the hand-over works already.
     pub running: Option<Duration>,
 }
@@ -219,9 +221,8 @@ impl Accounts {
 
     /// The account that has an invitation, and how far it is.
     fn with(&mut self, invitation: InvitationId) -> Result<(&mut Account, Open), VerbError> {
-        let accounts = self.table.values_mut();
+        let mut accounts = self.table.values_mut();
         accounts
-            .filter(|account| !account.is_signed_out())
             .find_map(|account| {
                 let mut open = account.open(Duration::ZERO).into_iter();
                 let found = open.find(|open| open.invitation == invitation)?;

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod own;
+pub mod place;
 pub mod policy;
 pub mod socket;
 pub mod whereabouts;

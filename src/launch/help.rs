@@ -9,7 +9,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, SystemTime},
 };
@@ -25,21 +25,42 @@ const MAX_HELP: u64 = 64 * 1024;
 /// Most programs that are remembered.
 const MAX_KNOWN: usize = 64;
 
-/// A file, as it was when it was asked.
-type Asked = (PathBuf, Option<SystemTime>);
+/// What is known of a program: when its file was changed, and what it told.
+#[derive(Clone)]
+struct Known {
+    changed: Option<SystemTime>,
+    text: Arc<str>,
+}
 
-static KNOWN: LazyLock<Mutex<HashMap<Asked, Arc<str>>>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<HashMap<PathBuf, Known>>> = LazyLock::new(Mutex::default);
 
 /// What the program prints for `--help`; nothing when it cannot be started or does not say. Takes
-/// two seconds at most, and next to nothing the second time.
+/// two seconds at most the first time, and next to nothing later: of a file that was changed since,
+/// the old text is given and the new one is asked for meanwhile.
 #[must_use]
 pub fn help(program: &Path) -> Arc<str> {
     let changed = program.metadata().and_then(|data| data.modified()).ok();
-    let asked = (program.to_owned(), changed);
-    let lock = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(text) = lock().get(&asked) {
-        return Arc::clone(text);
+    let known = lock().get(program).cloned();
+    match known {
+        Some(known) if known.changed == changed => known.text,
+        Some(known) => {
+            let outdated = Known { changed, ..known };
+            // From now on it counts as asked, so that one thread asks.
+            lock().insert(program.to_owned(), outdated.clone());
+            let program = program.to_owned();
+            thread::spawn(move || learn(&program, changed));
+            outdated.text
+        }
+        None => learn(program, changed),
     }
+}
+
+fn lock() -> MutexGuard<'static, HashMap<PathBuf, Known>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks, and remembers the answer.
+fn learn(program: &Path, changed: Option<SystemTime>) -> Arc<str> {
     let text = ask(program).unwrap_or_else(|error| {
         tracing::info!(program = %program.display(), %error, "does not tell its options");
         String::new()
@@ -49,7 +70,11 @@ pub fn help(program: &Path) -> Arc<str> {
     if known.len() >= MAX_KNOWN {
         known.clear();
     }
-    known.insert(asked, Arc::clone(&text));
+    let told = Known {
+        changed,
+        text: Arc::clone(&text),
+    };
+    known.insert(program.to_owned(), told);
     text
 }
 
@@ -137,8 +162,13 @@ mod tests {
         let file = fs::File::options().append(true).open(&path).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         drop(file);
-        let _ = help(&path);
-        assert_eq!(asked(), "x\nx\n");
+        // Nobody waits for the new text.
+        assert_eq!(&*help(&path), "--help out\nerr\n");
+        let again = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            asked() == "x\nx\n"
+        });
+        assert!(again, "{}", asked());
     }
 
     #[test]

@@ -19,7 +19,10 @@ use super::{
     rtp::{self, Datagram},
     statistics::{Statistics, Summary},
 };
-use crate::{clock::Clock, endpoint::socket};
+use crate::{
+    clock::Clock,
+    endpoint::{place::Place, socket},
+};
 
 /// Largest packet carried; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
 const MAX_PACKET: usize = 2048;
@@ -112,8 +115,10 @@ impl Relay {
     ///
     /// # Errors
     /// As [`socket::rtp_pair`].
-    pub async fn open(peer_side_ip: Ipv4Addr, agent_side_ip: Ipv4Addr) -> io::Result<Self> {
-        let (peer_rtp, peer_rtcp) = socket::rtp_pair(peer_side_ip).await?;
+    pub async fn open(peer_side: impl Into<Place>, agent_side_ip: Ipv4Addr) -> io::Result<Self> {
+        let peer_side = peer_side.into();
+        let peer_side_ip = peer_side.ip;
+        let (peer_rtp, peer_rtcp) = socket::rtp_pair(peer_side).await?;
         let (agent_rtp, agent_rtcp) = socket::rtp_pair(agent_side_ip).await?;
         let own = [
             peer_rtp.local_addr()?,

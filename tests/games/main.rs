@@ -16,7 +16,7 @@ use msn_handoff::{
     adapter::{self, Order, Report, Task},
     bridge::{Bridge, Reading, read_file},
     config::Call,
-    endpoint::policy::Policy,
+    endpoint::{place::Network, policy::Policy},
     invitation::{AddressSource, Candidate},
     negotiation::{Announcement, InvitationId, Remote, Role},
 };
@@ -56,7 +56,7 @@ impl Running {
             bridge: Arc::clone(bridge),
             peer: "bob@example.com".into(),
             media: Vec::new(),
-            own_ip,
+            network: Network::plain(own_ip),
             policy: Policy::new(own_ip, Vec::new()),
             call: Call::default(),
             recordings: "/nonexistent".into(),

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use msn_handoff::endpoint::socket;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -48,7 +49,7 @@ async fn connect(stage: &Stage) -> TcpStream {
 }
 
 async fn udp(from: Ipv4Addr) -> UdpSocket {
-    UdpSocket::bind((from, 0)).await.unwrap()
+    socket::udp((from, 0).into()).await.unwrap()
 }
 
 async fn is_closed(stream: &mut TcpStream) {
@@ -125,7 +126,10 @@ async fn it_ends_when_it_has_its_time_and_when_nothing_comes() {
         socket.send_to(b"once", at).await.unwrap();
         let goes_on = bound.starts_with("keep");
         let sender = tokio::spawn(async move {
-            while goes_on {
+            if !goes_on {
+                return;
+            }
+            loop {
                 let _ = socket.send_to(b"again", at).await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -148,5 +152,5 @@ async fn the_port_that_an_application_fixes_is_the_one() {
     assert_eq!(stage.at.port(), 4711);
     connect(&stage).await;
     // Both are taken, and nobody else gets them.
-    assert!(UdpSocket::bind(stage.at).await.is_err());
+    assert!(socket::udp(stage.at.into()).await.is_err());
 }

@@ -112,7 +112,7 @@ async fn file_transfer_goes_to_the_client_whatever_is_configured() {
     let hidden = "id = \"file-transfer\"\nenabled = false\n";
     let own = format!(
         "id = \"mine\"\nname = \"x\"\nguids = [\"5d3e02ab-6190-11d3-bbbb-00c04f795683\"]\n\
-         announce = \"x\"\n[negotiation]\n{GREEDY}"
+         announce = \"x\"\n[negotiation]\naddress = \"ip:port\"\n{GREEDY}"
     );
     let sets: [&[(&str, &str)]; 3] = [
         &[],

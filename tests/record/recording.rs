@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddrV4, os::unix::fs::PermissionsExt as _, path::Path};
 
-use msn_handoff::bridge::Unclaimed;
+use msn_handoff::{bridge::Unclaimed, endpoint::socket};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream, UdpSocket},
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -197,8 +197,8 @@ async fn a_stream_is_what_was_sent_and_strangers_are_not_in_it() {
     let mut stage = unknown().await;
     let dir = tempfile::tempdir().unwrap();
     let stranger = address();
-    let socket = UdpSocket::bind((stranger, 0)).await.unwrap();
-    socket
+    let stranger_by_udp = socket::udp((stranger, 0).into()).await.unwrap();
+    stranger_by_udp
         .send_to(b"a stranger's datagram", stage.at)
         .await
         .unwrap();

@@ -111,6 +111,7 @@ impl Bob {
             },
             policy: Policy::new(ip, Vec::new()),
             announce: ip,
+            ports: None,
             recordings: dir.path().join("recordings"),
             call: Call::default(),
             unclaimed: setup.unclaimed,

@@ -74,6 +74,7 @@ impl Table {
             },
             policy: Policy::new(announce, Vec::new()),
             announce,
+            ports: None,
             recordings: recordings.clone(),
             call: Call::default(),
             unclaimed: None,

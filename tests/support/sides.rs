@@ -86,6 +86,7 @@ impl Side {
             },
             policy: Policy::new(announce, Vec::new()),
             announce,
+            ports: None,
             recordings: folder.to_owned(),
             call: Call::default(),
             unclaimed: None,

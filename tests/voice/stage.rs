@@ -97,6 +97,7 @@ impl Stage {
             ProxySettings {
                 listen: (Ipv4Addr::LOCALHOST, 0).into(),
                 server: server.ns_addr().to_string(),
+                follow: false,
             },
             Arc::new(hub.clone()),
         )
@@ -343,6 +344,7 @@ pub(crate) fn settings(agent: &Agent, tone: f64, mut call: Call, dir: &Path) -> 
         rules: Rules::default(),
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
+        ports: None,
         recordings: heard,
         call,
         unclaimed: None,

@@ -83,7 +83,7 @@ struct Post {
 impl Post {
     /// None where the port is taken: whoever has it will be called.
     async fn at(port: u16, task: &Task, peers: &[Ipv4Addr]) -> Option<Self> {
-        let listener = socket::tcp_listen((task.own_ip, port).into()).await;
+        let listener = socket::tcp_listen((task.own_ip(), port).into()).await;
         let invitation = task.invitation.0;
         let listener = listener
             .inspect_err(|error| tracing::info!(invitation, port, %error, "not watched"))

@@ -1,46 +1,26 @@
 //! What is kept: a pcap file of every packet, a text of what each one is, both within bounds.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::File,
-    io::{self, BufWriter, Write},
-    net::SocketAddrV4,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddrV4, path::Path, time::Duration};
 
 use super::{
     ears::{Ears, Heard},
-    text,
+    flows::Flows,
+    notes::{self, Notes, Subject, looks_like},
 };
 use crate::{
     bridge::Keep,
     media::{
         pcap::{Pcap, Stream},
-        record,
         sniff::{self, Protocol, Seen},
     },
-    negotiation::InvitationId,
 };
 
-/// Most senders of datagrams that are told apart, by port and protocol: a port costs nothing.
-const MAX_FLOWS: usize = 256;
 /// Length of a segment without bytes in the file: the file's own header, IPv4's and TCP's.
 const SEGMENT: u64 = 56;
 /// What a datagram costs besides its bytes.
 const DATAGRAM: u64 = 44;
 /// What the end of a connection may cost.
 const END: u64 = 3 * SEGMENT;
-
-/// What is recorded, for the files.
-pub(super) struct Subject {
-    pub(super) application: String,
-    pub(super) id: String,
-    pub(super) invitation: InvitationId,
-    pub(super) peer: String,
-    pub(super) at: SocketAddrV4,
-}
 
 /// A bound that was reached.
 pub(super) enum Full {
@@ -54,20 +34,6 @@ impl fmt::Display for Full {
             Self::Bytes(bytes) => write!(f, "the recording has its {} MB", bytes >> 20),
             Self::Time(time) => write!(f, "the recording has its {} s", time.as_secs()),
         }
-    }
-}
-
-/// How much came.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    pieces: u64,
-    bytes: u64,
-}
-
-impl Tally {
-    fn add(&mut self, bytes: usize) {
-        self.pieces += 1;
-        self.bytes += bytes as u64;
     }
 }
 
@@ -87,12 +53,10 @@ pub(super) struct Keeping {
     subject: Subject,
     bounds: Keep,
     pcap: Pcap,
-    text: BufWriter<File>,
-    text_path: PathBuf,
+    notes: Notes,
     connections: Vec<Connection>,
     turned_away: u64,
-    flows: BTreeMap<(SocketAddrV4, Option<Protocol>), Tally>,
-    other_flows: Tally,
+    flows: Flows,
     contexts: u64,
     /// Every protocol that came, and those of which nobody was told.
     protocols: Vec<Protocol>,
@@ -110,30 +74,19 @@ impl Keeping {
         let name = format!(
             "{}-{}-{}",
             subject.id,
-            text::stamp(at),
+            notes::stamp(at),
             subject.invitation.0
         );
-        let text_path = folder.join(format!("{name}.txt"));
         let pcap = Pcap::create(&folder.join(format!("{name}.pcap")))?;
-        let mut file = BufWriter::new(record::create(&text_path)?);
-        writeln!(
-            file,
-            "What {} sent for {} to {}, from {} on.\n",
-            subject.peer,
-            subject.application,
-            subject.at,
-            text::time(at)
-        )?;
+        let notes = Notes::create(folder.join(format!("{name}.txt")), &subject, at)?;
         Ok(Self {
             subject,
             bounds,
             pcap,
-            text: file,
-            text_path,
+            notes,
             connections: Vec::new(),
             turned_away: 0,
-            flows: BTreeMap::new(),
-            other_flows: Tally::default(),
+            flows: Flows::default(),
             contexts: 0,
             protocols: Vec::new(),
             news: Vec::new(),
@@ -145,7 +98,7 @@ impl Keeping {
     }
 
     pub(super) fn text(&self) -> &Path {
-        &self.text_path
+        self.notes.path()
     }
 
     pub(super) fn at(&self) -> SocketAddrV4 {
@@ -195,27 +148,13 @@ impl Keeping {
     fn datagram(&mut self, from: SocketAddrV4, bytes: &[u8], at: Duration) -> io::Result<()> {
         self.pcap.udp(at, from, self.subject.at, bytes)?;
         let protocol = sniff::udp(bytes);
-        let flow = (from, protocol);
-        if let Some(tally) = self.flows.get_mut(&flow) {
-            tally.add(bytes.len());
+        if !self.flows.add(from, protocol, bytes.len()) {
             return Ok(());
         }
-        if self.flows.len() >= MAX_FLOWS {
-            self.other_flows.add(bytes.len());
-            return Ok(());
-        }
-        self.flows.entry(flow).or_default().add(bytes.len());
-        writeln!(
-            self.text,
-            "{} UDP from {from}: {} bytes, {}",
-            text::time(at),
-            bytes.len(),
-            looks_like(protocol)
-        )?;
-        let shown = bytes.get(..text::SHOWN).unwrap_or(bytes);
-        self.text.write_all(text::dump(shown, 0).as_bytes())?;
         self.is_here(protocol);
-        Ok(())
+        let (length, looks_like) = (bytes.len(), looks_like(protocol));
+        let line = format!("UDP from {from}: {length} bytes, {looks_like}");
+        self.notes.tell(at, &line, bytes, 0)
     }
 
     /// Gives the connection a number, unless there are too many.
@@ -234,12 +173,8 @@ impl Keeping {
             seen: sniff::tcp(&[]),
             bytes: 0,
         });
-        let time = text::time(at);
-        writeln!(
-            self.text,
-            "{time} TCP connection {} from {from}",
-            number + 1
-        )?;
+        let line = format!("TCP connection {} from {from}", number + 1);
+        self.notes.tell(at, &line, &[], 0)?;
         Ok(Some(number))
     }
 
@@ -252,12 +187,9 @@ impl Keeping {
         }
         let offset = connection.bytes;
         connection.bytes += bytes.len();
-        let room = text::SHOWN.saturating_sub(offset);
-        let shown = bytes.get(..room).unwrap_or(bytes);
-        if !shown.is_empty() {
-            let (time, number, length) = (text::time(at), number + 1, bytes.len());
-            writeln!(self.text, "{time} TCP connection {number}: {length} bytes")?;
-            self.text.write_all(text::dump(shown, offset).as_bytes())?;
+        if offset < notes::SHOWN && !bytes.is_empty() {
+            let line = format!("TCP connection {}: {} bytes", number + 1, bytes.len());
+            self.notes.tell(at, &line, bytes, offset)?;
         }
         if !matches!(connection.seen, Seen::NeedMore(_)) {
             return Ok(());
@@ -271,12 +203,8 @@ impl Keeping {
         }
         connection.beginning = Vec::new();
         let protocol = connection.seen.protocol();
-        let (time, looks_like) = (text::time(at), looks_like(protocol));
-        writeln!(
-            self.text,
-            "{time} TCP connection {} {looks_like}",
-            number + 1
-        )?;
+        let line = format!("TCP connection {} {}", number + 1, looks_like(protocol));
+        self.notes.tell(at, &line, &[], 0)?;
         self.is_here(protocol);
         Ok(())
     }
@@ -289,25 +217,17 @@ impl Keeping {
             self.pcap.close(at, stream, orderly)?;
         }
         connection.beginning = Vec::new();
-        let (time, bytes) = (text::time(at), connection.bytes);
         let how = if orderly { "closed" } else { "broken off" };
-        let number = number + 1;
-        writeln!(
-            self.text,
-            "{time} TCP connection {number} {how} after {bytes} bytes"
-        )
+        let (number, bytes) = (number + 1, connection.bytes);
+        let line = format!("TCP connection {number} {how} after {bytes} bytes");
+        self.notes.tell(at, &line, &[], 0)
     }
 
     /// Context data, which comes through the chat and not through our port.
     pub(super) fn context(&mut self, data: &[u8], at: Duration) -> io::Result<()> {
         self.contexts += 1;
-        let (time, length) = (text::time(at), data.len());
-        writeln!(
-            self.text,
-            "{time} context data by way of the chat: {length} bytes"
-        )?;
-        let shown = data.get(..text::SHOWN).unwrap_or(data);
-        self.text.write_all(text::dump(shown, 0).as_bytes())
+        let line = format!("context data by way of the chat: {} bytes", data.len());
+        self.notes.tell(at, &line, data, 0)
     }
 
     fn is_here(&mut self, protocol: Option<Protocol>) {
@@ -322,7 +242,7 @@ impl Keeping {
     /// Brings what was kept to the file system.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.pcap.flush()?;
-        self.text.flush()
+        self.notes.flush()
     }
 
     /// Completes both files and says how much is in them. When nothing came there are none.
@@ -333,11 +253,11 @@ impl Keeping {
                 self.closed(number, false, at)?;
             }
         }
-        let (connections, datagrams) = (self.connections.len(), self.datagrams());
+        let (connections, datagrams) = (self.connections.len(), self.flows.total());
         let by_tcp: u64 = self.connections.iter().map(|it| it.bytes as u64).sum();
         self.summary()?;
-        self.text.flush()?;
-        let text = self.text_path;
+        self.notes.flush()?;
+        let text = self.notes.path();
         Ok(match self.pcap.finish()? {
             Some(pcap) => Some(format!(
                 "recorded {} bytes ({connections} connections, {} datagrams) in {} and {}",
@@ -356,53 +276,24 @@ impl Keeping {
         })
     }
 
-    fn datagrams(&self) -> Tally {
-        let mut all = self.other_flows;
-        for tally in self.flows.values() {
-            all.pieces += tally.pieces;
-            all.bytes += tally.bytes;
-        }
-        all
-    }
-
     fn summary(&mut self) -> io::Result<()> {
-        writeln!(self.text, "\nIn all:")?;
+        self.notes.sum("\nIn all:")?;
         for (number, connection) in self.connections.iter().enumerate() {
-            writeln!(
-                self.text,
+            self.notes.sum(&format!(
                 "TCP connection {} from {}: {} bytes, {}",
                 number + 1,
                 connection.from,
                 connection.bytes,
                 looks_like(connection.seen.protocol())
-            )?;
+            ))?;
         }
-        for ((from, protocol), tally) in &self.flows {
-            let Tally { pieces, bytes } = tally;
-            let looks_like = looks_like(*protocol);
-            writeln!(
-                self.text,
-                "UDP from {from}: {pieces} datagrams, {bytes} bytes, {looks_like}"
-            )?;
-        }
-        if self.other_flows.pieces > 0 {
-            let Tally { pieces, bytes } = self.other_flows;
-            writeln!(
-                self.text,
-                "UDP from other ports: {pieces} datagrams, {bytes} bytes"
-            )?;
+        for line in self.flows.lines() {
+            self.notes.sum(&line)?;
         }
         if self.turned_away > 0 {
-            let n = self.turned_away;
-            writeln!(self.text, "{n} more connections were turned away")?;
+            let line = format!("{} more connections were turned away", self.turned_away);
+            self.notes.sum(&line)?;
         }
         Ok(())
     }
-}
-
-fn looks_like(protocol: Option<Protocol>) -> String {
-    protocol.map_or_else(
-        || "looks like nothing known".to_owned(),
-        |protocol| format!("looks like {protocol}"),
-    )
 }

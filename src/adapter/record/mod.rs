@@ -2,8 +2,9 @@
 //! for an application that nothing here understands. Nothing is ever answered.
 
 mod ears;
+mod flows;
 mod keeping;
-mod text;
+mod notes;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -20,11 +21,12 @@ use crate::{
     bridge::{AdapterKind, Handoff},
     clock::{self, Clock},
     endpoint::socket,
-    negotiation::{Announced, Remote},
+    negotiation::Remote,
     shown,
 };
 use ears::Ears;
-use keeping::{Full, Keeping, Subject};
+use keeping::{Full, Keeping};
+use notes::Subject;
 
 /// How often what was kept is brought to the file system.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -73,7 +75,7 @@ pub async fn run(mut task: Task) {
 }
 
 fn ready(task: &Task, at: SocketAddrV4) {
-    task.report(Report::Ready(Announced::new(task.own_ip, Some(at.port()))));
+    task.report(Report::Ready(task.network.announced(Some(at.port()))));
 }
 
 /// Binds both sockets at the application's own port, or at one that is free.
@@ -81,10 +83,10 @@ async fn listen(task: &Task, bound: &mut Option<Bound>) -> Result<SocketAddrV4, 
     if let Some(bound) = bound {
         return Ok(bound.at);
     }
-    let own = task.own_ip;
+    let own = task.own_ip();
     let (udp, tcp, port) = match task.bridge.application.port {
         None => {
-            let pair = socket::udp_tcp_pair(own).await;
+            let pair = socket::udp_tcp_pair(task.network.bind.clone()).await;
             let (udp, tcp) = pair.map_err(|error| format!("no port is free at {own}: {error}"))?;
             let port = tcp.local_addr().map_or(0, |at| at.port());
             (udp, tcp, port)

@@ -19,14 +19,14 @@ use crate::{
     adapter::{Order, Report, Task},
     bridge::{Handoff, Value, Values},
     clock::Clock,
-    endpoint::{policy::Allowed, socket},
+    endpoint::{place::Network, policy::Allowed, socket},
     event::{Party, Signal, SignalKind},
     media::{
         audio::source::Source,
         sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
-    negotiation::{Announced, Remote},
+    negotiation::Remote,
     shown,
 };
 
@@ -81,13 +81,13 @@ pub async fn run(mut task: Task) {
             () = early.gather(listening.as_ref()) => continue,
         };
         match order {
-            Some(Order::Prepare(_)) => match prepare(&mut listening, task.own_ip).await {
+            Some(Order::Prepare(_)) => match prepare(&mut listening, &task.network).await {
                 Ok(at) => {
-                    let announced = Announced::new(*at.ip(), Some(at.port()));
+                    let announced = task.network.announced(Some(at.port()));
                     let _ = task.reports.send(Report::Ready(announced));
                 }
                 Err(error) => {
-                    let why = format!("no port to listen on at {}: {error}", task.own_ip);
+                    let why = format!("no port to listen on at {}: {error}", task.own_ip());
                     return fail(&task, why);
                 }
             },
@@ -97,7 +97,7 @@ pub async fn run(mut task: Task) {
         }
     };
     // An inviter of a kind that announces nothing has not been asked to prepare.
-    if let Err(error) = prepare(&mut listening, task.own_ip).await {
+    if let Err(error) = prepare(&mut listening, &task.network).await {
         return fail(&task, format!("no port to listen on: {error}"));
     }
     let Some(listening) = listening else { return };
@@ -116,13 +116,13 @@ fn fail(task: &Task, why: String) {
 
 async fn prepare(
     listening: &mut Option<Listening>,
-    own: Ipv4Addr,
+    network: &Network,
 ) -> std::io::Result<SocketAddrV4> {
     if let Some(have) = listening {
         return Ok(have.at);
     }
-    let (udp, tcp) = socket::udp_tcp_pair(own).await?;
-    let at = SocketAddrV4::new(own, udp.local_addr()?.port());
+    let (udp, tcp) = socket::udp_tcp_pair(network.bind.clone()).await?;
+    let at = SocketAddrV4::new(network.bind.ip, udp.local_addr()?.port());
     *listening = Some(Listening { udp, tcp, at });
     Ok(at)
 }
@@ -240,7 +240,7 @@ impl Driver {
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));
         }
-        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
         if let Some(target) = targets.first() {
             values.set("peer.ip", Value::Ip(target.ip()));
             values.set("peer.port", Value::Port(target.port()));
@@ -260,7 +260,7 @@ impl Driver {
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip, player.is_some(), built_in).await?;
+            let sound = Sound::bind(&task.network.bind, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -276,7 +276,7 @@ impl Driver {
             role: task.role,
             caller: task.call.caller,
             delay: Duration::try_from_secs_f32(task.call.wait).unwrap_or(WAIT),
-            own: listening.at,
+            own: SocketAddrV4::new(task.network.announce, listening.at.port()),
             inside: inside_at,
             candidates: targets
                 .iter()
@@ -341,7 +341,7 @@ impl Driver {
                     Some(Order::End) | None => self.feed(Input::HangUp).await,
                     Some(Order::Prepare(_)) => {
                         let at = self.listening.at;
-                        self.report(Report::Ready(Announced::new(*at.ip(), Some(at.port()))));
+                        self.report(Report::Ready(self.task.network.announced(Some(at.port()))));
                     }
                     Some(Order::Connected(_) | Order::Context(_)) => {}
                 },

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    endpoint::socket,
+    endpoint::{place::Place as Bind, socket},
     media::{
         record::Dump,
         relay::{Relay, Traffic},
@@ -48,14 +48,14 @@ pub(super) struct Over {
 
 impl Sound {
     /// Binds the peer's side at `own` and the agent's on loopback.
-    pub(super) async fn bind(own: Ipv4Addr, video: bool, built_in: BuiltIn) -> io::Result<Self> {
+    pub(super) async fn bind(own: &Bind, video: bool, built_in: BuiltIn) -> io::Result<Self> {
         let picture = if video {
-            Some(Relay::open(own, Ipv4Addr::LOCALHOST).await?)
+            Some(Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?)
         } else {
             None
         };
         Ok(Self {
-            relay: Relay::open(own, Ipv4Addr::LOCALHOST).await?,
+            relay: Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?,
             picture,
             now: None,
             built_in,

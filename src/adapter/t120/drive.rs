@@ -32,7 +32,6 @@ use crate::{
     clock::Clock,
     launch::Exit,
     media::sip::{Now, Token, frame::MAX_MESSAGE},
-    negotiation::Announced,
 };
 
 /// How long, after the end, a BYE may wait for its answer.
@@ -47,7 +46,7 @@ pub(super) async fn run(mut task: Task, peers: Vec<Ipv4Addr>) {
         return;
     };
     let user = Token::new("bridge").map_err(|error| error.to_string());
-    let bound = Listening::bind(task.own_ip, found.port).await;
+    let bound = Listening::bind(&task.network.bind, found.port).await;
     match user.and_then(|user| Ok((user, bound?))) {
         Ok((user, listening)) => Driver::new(task, peers, user, listening, found).run().await,
         Err(why) => {
@@ -116,7 +115,7 @@ impl Driver {
             tasks.spawn(relay_tcp::accept(listener, port, arrived.clone()));
         }
         let setup = Setup {
-            own: sip,
+            own: SocketAddrV4::new(task.network.announce, sip.port()),
             port: t120.port(),
             user,
             seeds: Box::new(seed),
@@ -144,7 +143,7 @@ impl Driver {
     }
 
     fn ready(&self) {
-        let announced = Announced::new(*self.sip.ip(), Some(self.sip.port()));
+        let announced = self.task.network.announced(Some(self.sip.port()));
         self.task.report(Report::Ready(announced));
     }
 

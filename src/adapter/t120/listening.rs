@@ -1,13 +1,10 @@
 //! The sockets that the peer is told of.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddrV4},
-};
+use std::{io, net::SocketAddrV4};
 
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::endpoint::socket;
+use crate::endpoint::{place::Place, socket};
 
 /// The sockets for the peer, all there before the address of the first is told.
 pub(super) struct Listening {
@@ -22,7 +19,8 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Binds them. The error is for people.
-    pub(super) async fn bind(own: Ipv4Addr, port: u16) -> Result<Self, String> {
+    pub(super) async fn bind(place: &Place, port: u16) -> Result<Self, String> {
+        let own = place.ip;
         let t120 = SocketAddrV4::new(own, port);
         let listener = socket::tcp_listen(t120.into()).await;
         let listener = listener.map_err(|error| match error.kind() {
@@ -33,7 +31,7 @@ impl Listening {
             _ => format!("cannot listen at {t120}: {error}"),
         })?;
         let pair = async {
-            let (udp, tcp) = socket::udp_tcp_pair(own).await?;
+            let (udp, tcp) = socket::udp_tcp_pair(place.clone()).await?;
             let port = udp.local_addr()?.port();
             io::Result::Ok((udp, tcp, SocketAddrV4::new(own, port)))
         };

@@ -19,7 +19,7 @@ mod taker;
 mod x224;
 
 use super::{Order, Report, Task, relay_tcp};
-use crate::negotiation::{Announced, Announcement};
+use crate::negotiation::Announcement;
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
@@ -28,7 +28,7 @@ pub async fn run(mut task: Task) {
         match task.orders.recv().await {
             // The address alone: the port comes with the context message.
             Some(Order::Prepare(Announcement::Accept)) => {
-                task.report(Report::Ready(Announced::new(task.own_ip, None)));
+                task.report(Report::Ready(task.network.announced(None)));
             }
             Some(Order::Connected(remote)) => match relay_tcp::peers(&task, &remote) {
                 Ok(allowed) => peers = Some(allowed),

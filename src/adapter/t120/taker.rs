@@ -44,7 +44,7 @@ pub(super) async fn find(task: &mut Task) -> Option<Found> {
         }
         if let Some(to) = handoff.to {
             let at = SocketAddr::from((to, handoff.to_port.unwrap_or(T120)));
-            if at == SocketAddr::from((task.own_ip, port)) {
+            if at == SocketAddr::from((task.own_ip(), port)) {
                 reasons.push(format!(
                     "{}: {at} is where we listen ourselves",
                     handoff.name
