@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod generate;
 mod proxy;
+mod setup;
 mod stdio;
 
 use std::{
@@ -71,6 +72,8 @@ enum Verb {
     Decode(decode::Arguments),
     /// Tell what is installed, what is missing and what to install
     Doctor(doctor::Arguments),
+    /// Show what to change so that a client connects here, and change it if you say yes
+    Setup(setup::Arguments),
     /// Show a voice call from the invitation to the recording, all on this machine
     Demo(demo::Arguments),
     /// Make completions for your shell, or man pages
@@ -155,6 +158,7 @@ impl Verb {
             Self::Bridges(arguments) => bridges::run(&arguments),
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
+            Self::Setup(arguments) => setup::run(&arguments, &load(config)?),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
         }
@@ -171,7 +175,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Prints to standard output. Whoever closed it has read enough.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut out = std::io::stdout();
+    // A question has no end of line, and is seen before it is answered.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn load(path: Option<&std::path::Path>) -> Result<Config, Failure> {

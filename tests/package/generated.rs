@@ -1,20 +1,9 @@
 //! Completions in the three shells, with the Tab key where the shell wants a terminal; man pages in
 //! both programs that show them.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::{Child, ChildStdin, ChildStdout, Command},
-};
-
-use crate::{
-    BINARY, run,
-    support::{have, within},
-};
+use crate::{BINARY, run, support::have, terminal::Terminal};
 
 /// Writes the completions for that shell.
 async fn completions(folder: &Path, shell: &str) -> PathBuf {
@@ -23,56 +12,6 @@ async fn completions(folder: &Path, shell: &str) -> PathBuf {
     let place = folder.join(format!("completions.{shell}"));
     std::fs::write(&place, made.stdout).unwrap();
     place
-}
-
-/// A shell on a terminal, and what it showed.
-struct Terminal {
-    _script: Child,
-    keys: ChildStdin,
-    screen: ChildStdout,
-    shown: String,
-}
-
-impl Terminal {
-    #[allow(clippy::disallowed_methods, reason = "programs under test")]
-    fn open(shell: &str) -> Self {
-        let mut script = Command::new("script")
-            .args(["-qec", shell, "/dev/null"])
-            .env("TERM", "dumb")
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self {
-            keys: script.stdin.take().unwrap(),
-            screen: script.stdout.take().unwrap(),
-            _script: script,
-            shown: String::new(),
-        }
-    }
-
-    async fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).await.unwrap();
-    }
-
-    /// Waits until that is shown, and forgets what came before its end.
-    async fn until(&mut self, text: &str) {
-        let reading = async {
-            loop {
-                if let Some(at) = self.shown.find(text) {
-                    self.shown = self.shown.split_off(at + text.len());
-                    return;
-                }
-                let mut some = [0; 1024];
-                let read = self.screen.read(&mut some).await.unwrap();
-                assert!(read > 0, "the shell ended: {}", self.shown);
-                self.shown.push_str(&String::from_utf8_lossy(&some[..read]));
-            }
-        };
-        within(text, reading).await;
-    }
 }
 
 /// Types a verb's beginning and the Tab key. The command is a function that says what it was given.

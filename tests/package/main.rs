@@ -5,8 +5,10 @@
 mod deb;
 mod desktop;
 mod generated;
+mod setup;
 #[path = "../support/mod.rs"]
 mod support;
+mod terminal;
 
 use std::process::{Output, Stdio};
 
