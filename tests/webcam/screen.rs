@@ -123,7 +123,6 @@ async fn is_seen(name: &str) {
             best = best.max(shot.compared_to(&sent)[0].psnr);
         }
     }
-    eprintln!("{name}: {best:.1} dB");
     program.terminate().await;
     let words = session.ended().await;
     assert!(words.contains("packets in"), "{words}");

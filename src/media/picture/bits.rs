@@ -101,7 +101,7 @@ mod tests {
     fn fields_of_a_window() {
         let window = window(&[0b0000_0101, 0b1100_0000], 3);
         assert_eq!(field(window, 2, 3), 0b101);
-        assert_eq!(field(window, 0, 9), 0b00_1011_100);
+        assert_eq!(field(window, 0, 9), 0b0_0101_1100);
         assert_eq!(field(window, 60, 9), 0);
     }
 
