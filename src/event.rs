@@ -1,7 +1,12 @@
 //! What happens to an invitation, told to whoever listens: the chat window, the log, the demo's
 //! ladder and, later, scripts.
 
-use crate::negotiation::{InvitationId, Role};
+use std::time::Duration;
+
+use crate::{
+    endpoint::whereabouts::Whereabouts,
+    negotiation::{InvitationId, Role},
+};
 
 /// One thing that happened to one invitation.
 #[derive(Debug, Clone)]
@@ -14,8 +19,12 @@ pub struct Event {
     pub peer: String,
     /// Id of the bridge.
     pub application: String,
+    /// The application's name for people.
+    pub name: String,
     /// Which side we are.
     pub role: Role,
+    /// What a yes would do, for people: with an offer only.
+    pub takes: Option<String>,
     /// What happened.
     pub what: What,
 }
@@ -37,6 +46,8 @@ pub enum What {
     Connected {
         /// The peer's address as it announced it.
         to: String,
+        /// Where that lies, seen from here; nothing when it told none.
+        lies: Option<Whereabouts>,
     },
     /// A program was started.
     ProgramStarted {
@@ -60,6 +71,8 @@ pub enum What {
     Ended {
         /// Why, in words.
         reason: String,
+        /// How long the hand-over had worked; nothing when it never did.
+        lasted: Option<Duration>,
     },
 }
 

@@ -9,6 +9,7 @@
 //! * [`negotiation`] (pure) is the handshake, both roles.
 //! * [`dispatcher`] joins the two halves: it asks [`consent`], consults [`bridge`], and drives
 //! * [`adapter`], which uses [`endpoint`], [`media`] and [`launch`] to give the call away.
+//! * [`control`] is the door for scripts and the command line.
 //! * [`wine`] finds Windows games in Wine's prefixes.
 //!
 //! `docs/ARCHITECTURE.md` tells the same with pictures.
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod consent;
+pub mod control;
 pub mod demo;
 pub mod dispatcher;
 pub mod endpoint;
@@ -41,5 +43,6 @@ pub mod launch;
 pub mod media;
 pub mod msnp;
 pub mod negotiation;
+pub mod runtime_folder;
 pub mod shown;
 pub mod wine;

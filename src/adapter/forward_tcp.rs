@@ -6,26 +6,23 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
 };
 
-use super::{Order, Report, Task};
+use super::{
+    Order, Report, Task,
+    relay_tcp::{self, Activity},
+};
 use crate::{
     bridge::{AdapterKind, Handoff},
-    clock::Clock,
     endpoint::socket,
-    negotiation::{Announced, Remote},
 };
 
 /// Most connections at a time.
@@ -34,10 +31,6 @@ const MAX_RELAYS: usize = 32;
 const MAX_WAITING: usize = 8;
 /// How long the other machine may take to take a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How much is carried at a time, each way of each connection, in bytes.
-const CHUNK: usize = 16 * 1024;
-/// How long an accept that failed is left alone: the system has no descriptors left.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
@@ -48,7 +41,7 @@ pub async fn run(mut task: Task) {
     let Some((handoff, to)) = handoff.and_then(|it| it.to.map(|to| (it, to))) else {
         return task.fail("no machine is named to forward to".to_owned());
     };
-    if to == task.own_ip {
+    if to == task.own_ip() {
         return task.fail(format!("{to} would be forwarded to itself"));
     }
     let mut listeners = Vec::new();
@@ -56,7 +49,7 @@ pub async fn run(mut task: Task) {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
                 Ok(port) => {
-                    let announced = Announced::new(task.own_ip, Some(port));
+                    let announced = task.network.announced(Some(port));
                     task.report(Report::Ready(announced));
                 }
                 Err(why) => return task.fail(why),
@@ -70,7 +63,7 @@ pub async fn run(mut task: Task) {
     if let Err(why) = bind(&task, &handoff, &mut listeners).await {
         return task.fail(why);
     }
-    let peers = match peers(&task, &remote) {
+    let peers = match relay_tcp::peers(&task, &remote) {
         Ok(peers) => peers,
         Err(why) => return task.fail(why),
     };
@@ -86,7 +79,7 @@ async fn bind(
 ) -> Result<u16, String> {
     if listeners.is_empty() {
         for port in handoff.ports.iter() {
-            let address = SocketAddr::from((task.own_ip, port));
+            let address = SocketAddr::from((task.own_ip(), port));
             let listener = socket::tcp_listen(address).await;
             let listener =
                 listener.map_err(|error| format!("cannot listen at {address}: {error}"))?;
@@ -95,49 +88,6 @@ async fn bind(
     }
     let first = listeners.first().map(|(_, port)| *port);
     first.ok_or_else(|| "no port is named to forward".to_owned())
-}
-
-/// Who is served.
-fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        // The port from which the peer comes is its own affair.
-        match task.policy.check(candidate.ip, 1) {
-            Ok(allowed) => peers.push(allowed.ip()),
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    match (peers.is_empty(), refused) {
-        (false, _) => Ok(peers),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
-    }
-}
-
-/// When something was last carried.
-struct Activity {
-    clock: Clock,
-    /// Milliseconds of the clock.
-    last: AtomicU64,
-}
-
-impl Activity {
-    fn millis(&self) -> u64 {
-        u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn touch(&self) {
-        self.last.store(self.millis(), Ordering::Relaxed);
-    }
-
-    /// How long nothing was carried.
-    fn silence(&self) -> Duration {
-        Duration::from_millis(
-            self.millis()
-                .saturating_sub(self.last.load(Ordering::Relaxed)),
-        )
-    }
 }
 
 /// How a connection to the other machine went.
@@ -153,16 +103,13 @@ async fn serve(
     to: Ipv4Addr,
     idle: Duration,
 ) {
-    let activity = Arc::new(Activity {
-        clock: Clock::start(),
-        last: AtomicU64::new(0),
-    });
+    let activity = Arc::new(Activity::start());
     // Dropped at the end, which ends every connection.
     let mut acceptors = JoinSet::new();
     let mut relays = JoinSet::new();
     let (sender, mut arrivals) = mpsc::channel(MAX_WAITING);
     for (listener, port) in listeners {
-        acceptors.spawn(accept(listener, port, sender.clone()));
+        acceptors.spawn(relay_tcp::accept(listener, port, sender.clone()));
     }
     let (tried, mut outcomes) = mpsc::channel(MAX_RELAYS);
     let mut running = false;
@@ -200,26 +147,6 @@ async fn serve(
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    port: u16,
-    arrivals: mpsc::Sender<(TcpStream, SocketAddr, u16)>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                if arrivals.send((stream, from, port)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::debug!(port, %error, "not accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
 async fn relay(
     outside: TcpStream,
     at: SocketAddr,
@@ -234,32 +161,5 @@ async fn relay(
         }
     };
     let _ = tried.send(Tried::Taken).await;
-    // A relay should not make small messages wait for each other.
-    let _ = outside.set_nodelay(true);
-    let (outside_in, outside_out) = outside.into_split();
-    let (inside_in, inside_out) = inside.into_split();
-    tokio::join!(
-        carry(outside_in, inside_out, &activity),
-        carry(inside_in, outside_out, &activity),
-    );
-}
-
-/// Carries one way until its end, which is passed on; the other way may go on.
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    activity: &Activity,
-) {
-    let mut chunk = vec![0; CHUNK];
-    while let Ok(n @ 1..) = from.read(&mut chunk).await {
-        activity.touch();
-        if to
-            .write_all(chunk.get(..n).unwrap_or_default())
-            .await
-            .is_err()
-        {
-            break;
-        }
-    }
-    let _ = to.shutdown().await;
+    relay_tcp::join(outside, inside, &[], &activity).await;
 }

@@ -1,21 +1,28 @@
 //! Adapters: the behaviours in code that a bridge may name. Each is an async function that gets a
 //! [`Task`], obeys [`Order`]s and answers with [`Report`]s; it ends when the hand-over is over.
 
+pub mod call;
 pub mod directplay;
 pub mod forward_tcp;
+pub mod listen;
+pub mod netmeeting;
 mod one_program;
 pub mod quake3;
+pub mod record;
+mod relay_tcp;
+pub mod remote_assistance;
 pub mod rtp;
 pub mod sip;
+pub mod t120;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use crate::{
     bridge::{AdapterKind, Bridge},
     config::Call,
-    endpoint::policy::Policy,
+    endpoint::{place::Network, policy::Policy},
     event::Signal,
     invitation::Medium,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
@@ -33,8 +40,8 @@ pub struct Task {
     pub peer: String,
     /// The media both sides agreed to (voice and video; empty elsewhere).
     pub media: Vec<Medium>,
-    /// The address of ours that is announced.
-    pub own_ip: Ipv4Addr,
+    /// Where we listen, and what the peer is told.
+    pub network: Network,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
     /// How calls are made (voice and video).
@@ -102,10 +109,15 @@ pub enum Report {
 /// Runs the adapter of that kind until the hand-over is over.
 pub async fn run(kind: AdapterKind, task: Task) {
     match kind {
+        AdapterKind::Call => call::run(task).await,
         AdapterKind::DirectPlay => directplay::run(task).await,
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
+        AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
+        AdapterKind::Record => record::run(task).await,
+        AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
         AdapterKind::Rtp => rtp::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
+        AdapterKind::T120 => t120::run(task).await,
     }
 }

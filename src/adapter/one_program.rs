@@ -1,7 +1,7 @@
 //! One program takes the whole session: it is found among the handoffs, started, watched and ended.
 //! What the adapters of games share.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use tokio::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::{Order, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
     launch::{self, PrivateDir, Program},
-    negotiation::{Announced, Announcement, Remote},
+    negotiation::{Announcement, Remote},
 };
 
 /// A started program. Dropping it ends it.
@@ -25,7 +25,7 @@ impl Started {
         self.program.name()
     }
 
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for its own end.
     pub(super) async fn ended(&mut self) -> launch::Exit {
         self.program.wait().await
     }
@@ -45,6 +45,11 @@ pub(super) enum NotStarted {
 }
 
 impl Task {
+    /// The address of ours at which we listen.
+    pub(super) fn own_ip(&self) -> Ipv4Addr {
+        self.network.bind.ip
+    }
+
     pub(super) fn report(&self, report: Report) {
         // A dispatcher that is gone has closed the orders too.
         let _ = self.reports.send(report);
@@ -64,7 +69,8 @@ impl Task {
     /// Tells the address that was asked for.
     pub(super) fn ready(&self) {
         let port = self.bridge.application.port.map(|port| port.number);
-        self.report(Report::Ready(Announced::new(self.own_ip, port)));
+        let announced = self.network.announced(port);
+        self.report(Report::Ready(announced));
     }
 
     /// The handoffs of that adapter for our role, best first.
@@ -84,7 +90,8 @@ impl Task {
     }
 }
 
-async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
+/// As [`Task::end_ordered`], while the rest of the task is lent out.
+pub(super) async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
     while !matches!(orders.recv().await, Some(Order::End) | None) {}
 }
 
@@ -187,6 +194,9 @@ async fn try_one(
         () = end_ordered(&mut task.orders) => Some(Failure::Ended),
     };
     let Some(failure) = failure else {
+        if let Some(what) = &handoff.shares {
+            task.say(format!("{} shares {what} with the contact", handoff.name));
+        }
         return Ok(Started {
             program,
             _files: files,
@@ -209,10 +219,15 @@ pub(super) fn give_up(task: &Task, not_started: NotStarted) {
 pub(super) async fn attend(mut task: Task, mut started: Started) {
     task.report(Report::Running);
     let ended = tokio::select! {
-        exit = started.program.wait() => Some(exit),
+        exit = started.ended() => Some(exit),
         () = task.end_ordered() => None,
     };
-    if let Some(how) = over(&task, started, ended).await {
+    leave(&task, started, ended).await;
+}
+
+/// Ends the program and tells how it ended; `ended` when it did so by itself.
+pub(super) async fn leave(task: &Task, started: Started, ended: Option<launch::Exit>) {
+    if let Some(how) = over(task, started, ended).await {
         task.report(Report::Finished(how));
     }
 }
@@ -243,7 +258,7 @@ pub(super) async fn over(
 /// be loading when our address goes out.
 pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
     let handoffs = task.handoffs(adapter);
-    let values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+    let values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     match start(&mut task, &handoffs, &values).await {
         Ok(started) => {
             task.ready();
@@ -255,10 +270,14 @@ pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
 
 /// The values of a hand-over to a program that joins the peer's.
 pub(super) fn joining(task: &Task, at: SocketAddrV4) -> Values {
-    let mut values = Values::default()
-        .with("own.ip", Value::Ip(task.own_ip))
+    known(task)
         .with("peer.ip", Value::Ip(*at.ip()))
-        .with("peer.port", Value::Port(at.port()));
+        .with("peer.port", Value::Port(at.port()))
+}
+
+/// The values that every hand-over has.
+pub(super) fn known(task: &Task) -> Values {
+    let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     // A handle that no program should get is not given to one.
     if let Ok(peer) = Value::word("peer", &task.peer) {
         values.set("peer", peer);

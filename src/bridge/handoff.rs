@@ -7,12 +7,13 @@ use std::{
     io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
-    launch::{Plan, PrivateDir, Ready, Stop},
+    launch::{self, Plan, PrivateDir, Ready, Stop},
     media::sdp::Format,
     negotiation::Role,
     wine::{Game, Wanted},
@@ -44,6 +45,43 @@ pub enum ReadyRule {
     Udp(Template),
 }
 
+/// How the peer's program is looked for before ours is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// A TCP connection to its port, closed at once.
+    Tcp,
+}
+
+/// How much a recording may hold. What comes first ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Length of the file of packets.
+    pub bytes: u64,
+    /// TCP connections in all.
+    pub connections: u16,
+    /// From the first to the last of it.
+    pub time: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            connections: 64,
+            time: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Ports that are watched beside the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub enum Watched {
+    /// NetMeeting's: calls while ours is not made, and T.120.
+    #[serde(rename = "netmeeting")]
+    NetMeeting,
+}
+
 /// One way to hand over.
 #[derive(Debug, Clone)]
 pub struct Handoff {
@@ -71,10 +109,24 @@ pub struct Handoff {
     pub formats: Vec<Format>,
     /// The Windows game that it starts; it cannot run where there is none.
     pub wine: Option<Wanted>,
-    /// Where `ports` are forwarded to.
+    /// Where `ports` are forwarded to, or connections handed to.
     pub to: Option<Ipv4Addr>,
-    /// How long a forwarded port may be silent.
+    /// The port there, where one is written.
+    pub to_port: Option<u16>,
+    /// What the other person gets to see: with it, accepting is never left to a rule.
+    pub shares: Option<String>,
+    /// How long a forwarded port, or one that is recorded, may be silent.
     pub idle: Duration,
+    /// How much a recording may hold.
+    pub keep: Keep,
+    /// How long the peer's program is left to begin before ours calls.
+    pub wait: Duration,
+    /// How the peer's program is looked for before ours calls; not at all without one.
+    pub probe: Option<Probe>,
+    /// How long it is looked for.
+    pub probe_within: Duration,
+    /// What is watched beside it.
+    pub watch: Option<Watched>,
     /// SIP URI of the agent that takes the call.
     pub agent: Option<Template>,
     /// Variables of the program.
@@ -100,6 +152,8 @@ pub struct Handoff {
 pub struct Requires {
     /// Programs that it starts itself.
     pub programs: Vec<String>,
+    /// Options that its program must know, by its own `--help`.
+    pub help: Vec<String>,
     /// Files that must exist, all of them.
     pub files: Vec<Template>,
     /// Variables of which one must be set, unless one of `any_files` exists.
@@ -118,6 +172,8 @@ pub(super) trait Machine {
     fn program(&self, name: &str) -> Option<PathBuf>;
     /// Whether a file, a folder or a socket is there.
     fn exists(&self, path: &Path) -> bool;
+    /// What a program says of its options.
+    fn help(&self, program: &Path) -> Arc<str>;
     /// A Windows game in a prefix of Wine's.
     fn game(&self, wanted: &Wanted) -> Option<Game>;
 }
@@ -140,6 +196,10 @@ impl Machine for Here {
         path.exists()
     }
 
+    fn help(&self, program: &Path) -> Arc<str> {
+        launch::help(program)
+    }
+
     fn game(&self, wanted: &Wanted) -> Option<Game> {
         wanted.find()
     }
@@ -160,11 +220,19 @@ pub enum Missing {
     /// The program is not installed.
     #[error("{0} is not installed")]
     Program(String),
+    /// The program that is installed has no such option.
+    #[error("the {program} that is installed has no option {option}")]
+    Option {
+        /// The program.
+        program: String,
+        /// What its `--help` does not name.
+        option: String,
+    },
     /// A file does not exist.
     #[error("{0} does not exist")]
     File(String),
     /// A Windows game is not in the prefix.
-    #[error("there is no {0}")]
+    #[error("{0} was not found")]
     Game(String),
     /// None of the alternatives is there: no display, no sound.
     #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
@@ -213,6 +281,7 @@ impl Handoff {
         for program in self.program().into_iter().chain(programs) {
             find(machine, program)?;
         }
+        self.knows_options(machine)?;
         let values = self.paths(machine, Values::default())?;
         let file = |template: &Template| template.expand(&values);
         for template in &self.requires.files {
@@ -236,13 +305,30 @@ impl Handoff {
             return Ok(());
         }
         let variables = any_env.iter().map(|name| format!("${name}"));
-        let files = any_files.iter().map(Template::to_string);
+        let shown = |it: &Template| it.to_string().replace("{runtime}", "$XDG_RUNTIME_DIR");
+        let files = any_files.iter().map(shown);
         Err(Missing::All {
             what: any_what
                 .clone()
                 .unwrap_or_else(|| "place for it".to_owned()),
             alternatives: variables.chain(files).collect(),
         })
+    }
+
+    /// Whether its program knows the options that it will be given.
+    fn knows_options(&self, machine: &impl Machine) -> Result<(), Missing> {
+        let (Some(program), false) = (self.program(), self.requires.help.is_empty()) else {
+            return Ok(());
+        };
+        let help = machine.help(&find(machine, program)?);
+        let unknown = |option: &&String| !launch::names_option(&help, option);
+        match self.requires.help.iter().find(unknown) {
+            None => Ok(()),
+            Some(option) => Err(Missing::Option {
+                program: program.to_owned(),
+                option: option.clone(),
+            }),
+        }
     }
 
     /// The program's name or path.
@@ -366,8 +452,7 @@ fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
     }
 }
 
-/// Where a program is on this machine, for an adapter that has a use for one of its own.
-#[must_use]
+/// Where a program of this machine is, as for a bridge.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     Here.program(program)
 }
@@ -408,6 +493,11 @@ mod tests {
 
         fn exists(&self, path: &Path) -> bool {
             self.0.contains(path.to_str().unwrap())
+        }
+
+        fn help(&self, _: &Path) -> Arc<str> {
+            let options: Vec<&str> = self.0.iter().copied().collect();
+            options.join("\n").into()
         }
 
         fn game(&self, wanted: &Wanted) -> Option<Game> {
@@ -455,9 +545,14 @@ mod tests {
                 Some("/b/x.so does not exist"),
             ),
             (
+                "run = [\"phone\", \"--callto\"]\nrequires.help = [\"-c\", \"--callto\"]\n",
+                &["phone", "-c", "--call"],
+                Some("the phone that is installed has no option --callto"),
+            ),
+            (
                 full,
                 &["phone", "wine", "/b", "/b/x.so"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
             (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
             (
@@ -475,7 +570,7 @@ mod tests {
             (
                 full,
                 &["phone", "wine", "/b", "/b/x.so", "/run/user/7/pulse"],
-                Some("there is no place for it here: neither $DISPLAY nor {runtime}/pulse"),
+                Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
             ),
         ] {
             let machine = Imagined(machine.iter().copied().collect());

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    num::NonZeroU16,
     ops::Range,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -13,8 +14,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AdapterKind, Bridge, BridgeError, Handoff, Medium, Origin, Ports, ReadyRule, Template,
-    Unclaimed, formats,
+    AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
+    Template, TemplateError, Unclaimed, Watched, formats,
     source::{Read, Source},
 };
 use crate::{
@@ -30,10 +31,20 @@ use crate::{
 const SHELLS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "ksh", "fish", "busybox", "env", "xargs",
 ];
+/// Whether a program of that name takes one argument for many.
+pub(crate) fn is_shell(name: &str) -> bool {
+    SHELLS.contains(&name)
+}
+
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long the programs of a side may take in all: whoever waits for their address waits a minute
+/// (PROTOCOL.md section 8), and it has to get there.
+const LONGEST_PREPARE: Duration = Duration::from_secs(50);
 /// How long a forwarded port may be silent when its file does not say.
 const IDLE: Duration = Duration::from_secs(300);
+/// How long the peer's program is looked for when its file does not say.
+const PROBE_WITHIN: Duration = Duration::from_secs(60);
 
 /// As much of a file as says whether there is more to read.
 #[derive(Debug, Deserialize)]
@@ -187,8 +198,15 @@ struct RawHandoff {
     #[serde(default)]
     formats: Vec<Spanned<String>>,
     wine: Option<RawWine>,
-    to: Option<Spanned<Ipv4Addr>>,
+    to: Option<Spanned<String>>,
+    shares: Option<String>,
     idle: Option<u16>,
+    #[serde(default)]
+    keep: RawKeep,
+    wait: Option<u16>,
+    probe: Option<Probe>,
+    probe_within: Option<u16>,
+    watch: Option<Watched>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
     env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -201,7 +219,7 @@ struct RawHandoff {
     #[serde(default)]
     requires: Requires,
     ready: Option<RawReady>,
-    ready_within: Option<u16>,
+    ready_within: Option<Spanned<u16>>,
     #[serde(default)]
     stop: RawStop,
 }
@@ -221,6 +239,8 @@ struct Requires {
     #[serde(default)]
     programs: Vec<Spanned<String>>,
     #[serde(default)]
+    help: Vec<Spanned<String>>,
+    #[serde(default)]
     any_env: Vec<String>,
     #[serde(default)]
     files: Vec<Spanned<String>>,
@@ -237,6 +257,14 @@ enum RawReady {
     Output(String),
     Tcp(Spanned<String>),
     Udp(Spanned<String>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawKeep {
+    megabytes: Option<NonZeroU16>,
+    connections: Option<NonZeroU16>,
+    seconds: Option<NonZeroU16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -274,14 +302,15 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
     }
     let place = source.read::<File>()?;
     let raw = &place.value;
-    let application = application(&place)?;
-    let handoffs = raw
+    let mut application = application(&place)?;
+    let handoffs: Vec<Handoff> = raw
         .handoff
         .iter()
         .filter(|raw| raw.get_ref().enabled)
-        .map(|raw| handoff(&place, raw, &application.guids))
+        .map(|raw| handoff(&place, raw, &application))
         .collect::<Result<_, _>>()?;
     check_distinct(&place)?;
+    application.prepare = prepare(&handoffs);
     Ok(Reading::Bridge(Box::new(Bridge {
         application: Arc::new(application),
         handoffs,
@@ -425,7 +454,7 @@ fn check_distinct(place: &Read<'_, File>) -> Result<(), BridgeError> {
 fn handoff(
     place: &Read<'_, File>,
     raw: &Spanned<RawHandoff>,
-    guids: &[Guid],
+    application: &Application,
 ) -> Result<Handoff, BridgeError> {
     let raw = raw.get_ref();
     let start = raw.name.span();
@@ -450,16 +479,49 @@ fn handoff(
         let message = "\"forward-tcp\" needs `ports`, and `to`: the address they lead to";
         return Err(place.error(start, message));
     }
-    let to = raw.to.as_ref().map(|to| *to.get_ref());
-    if let Some(to) = &raw.to
-        && (to.get_ref().is_unspecified()
-            || to.get_ref().is_multicast()
-            || to.get_ref().is_broadcast())
-    {
-        return Err(place.error(to.span(), "that is no address of one machine"));
+    let one_program = matches!(raw.adapter, AdapterKind::Call | AdapterKind::Listen);
+    if one_program && raw.run.is_empty() {
+        return Err(place.error(
+            start,
+            "\"call\" and \"listen\" need `run`: they start a program",
+        ));
     }
-    let ways = [raw.builtin, !raw.run.is_empty() || raw.agent.is_some()];
-    if ways == [false, false] && !forwards {
+    let (to, to_port) = raw
+        .to
+        .as_ref()
+        .map(|to| machine(place, to))
+        .transpose()?
+        .unzip();
+    let to_port = to_port.flatten();
+    if let (Some(to), Some(_), true) = (&raw.to, to_port, forwards) {
+        return Err(place.error(
+            to.span(),
+            "`ports` says which ports: write the address alone",
+        ));
+    }
+    let records = raw.adapter == AdapterKind::Record;
+    if raw.adapter == AdapterKind::T120 && !matches!(raw.role, Some(RawRole::Invitee)) {
+        let message = "\"t120\" is for the one who is invited: write `role = \"invitee\"`";
+        return Err(place.error(start, message));
+    }
+    let given = raw.adapter == AdapterKind::T120 && raw.to.is_some();
+    let ways = [
+        raw.builtin,
+        given || !raw.run.is_empty() || raw.agent.is_some(),
+    ];
+    if records && ways != [false, false] {
+        let message = "\"record\" starts nothing: leave `run`, `agent` and `builtin` out";
+        return Err(place.error(start, message));
+    }
+    let told = application.address == AddressForm::IpPort
+        || application.port.is_some()
+        || application.sends_address_context(Role::Invitee);
+    if records && !told {
+        let message = "nobody would learn the port of \"record\": write `address = \"ip:port\"` or \
+                       `port` under [negotiation]";
+        return Err(place.error(start, message));
+    }
+    if ways == [false, false] && !forwards && !records {
         return Err(place.error(
             start,
             "this handoff does nothing: give it `run`, `agent` or `builtin = true`",
@@ -471,8 +533,18 @@ fn handoff(
     for program in &raw.requires.programs {
         check_named_program(place, program.span(), program.get_ref())?;
     }
+    for option in &raw.requires.help {
+        let is_option = option.get_ref().starts_with('-') && !option.get_ref().contains(' ');
+        if !is_option || raw.run.is_empty() {
+            let message = "name an option of the program of `run`, such as \"--listen\"";
+            return Err(place.error(option.span(), message));
+        }
+    }
     let ready = match &raw.ready {
         None if raw.agent.is_some() => ReadyRule::Sip,
+        None if raw.adapter == AdapterKind::Listen => {
+            listening(application).map_err(|error| place.error(start.clone(), error))?
+        }
         None | Some(RawReady::Started) => ReadyRule::Started,
         Some(RawReady::Sip) => ReadyRule::Sip,
         Some(RawReady::Output(text)) => ReadyRule::Output(text.clone()),
@@ -489,7 +561,10 @@ fn handoff(
     Ok(Handoff {
         name: raw.name.get_ref().clone(),
         adapter: raw.adapter,
-        role: raw.role.map(Role::from),
+        role: raw
+            .role
+            .map(Role::from)
+            .or_else(|| own_role(raw.adapter, application)),
         medium: raw.medium,
         builtin: raw.builtin,
         run,
@@ -512,12 +587,17 @@ fn handoff(
             .map(|text| formats::read(text.get_ref()).map_err(|why| place.error(text.span(), why)))
             .collect::<Result<_, _>>()?,
         to,
-        idle: raw
-            .idle
-            .map_or(IDLE, |seconds| Duration::from_secs(seconds.into())),
+        to_port,
+        shares: raw.shares.clone(),
+        idle: seconds(raw.idle, IDLE),
+        keep: keep(&raw.keep),
+        wait: seconds(raw.wait, Duration::ZERO),
+        probe: raw.probe,
+        watch: raw.watch,
+        probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
             prefix: raw.prefix.clone(),
-            guids: guids.to_vec(),
+            guids: application.guids.clone(),
             name: raw.registered.as_deref().map(Pattern::new),
             programs: raw.programs.clone(),
         }),
@@ -537,17 +617,105 @@ fn handoff(
                 .iter()
                 .map(|program| program.get_ref().clone())
                 .collect(),
+            help: raw
+                .requires
+                .help
+                .iter()
+                .map(|option| option.get_ref().clone())
+                .collect(),
             files: all(&raw.requires.files, template)?,
             any_env: raw.requires.any_env.clone(),
             any_files: all(&raw.requires.any_files, template)?,
             any_what: raw.requires.any_what.clone(),
         },
         ready,
-        ready_within: raw
-            .ready_within
-            .map_or(READY_WITHIN, |s| Duration::from_secs(s.into())),
+        ready_within: ready_within(place, raw)?,
         stop,
     })
+}
+
+fn ready_within(place: &Read<'_, File>, raw: &RawHandoff) -> Result<Duration, BridgeError> {
+    let Some(given) = &raw.ready_within else {
+        return Ok(READY_WITHIN);
+    };
+    let time = Duration::from_secs((*given.get_ref()).into());
+    if time > LONGEST_PREPARE {
+        let message = "50 seconds at most: the other side waits a minute for an answer";
+        return Err(place.error(given.span(), message));
+    }
+    Ok(time)
+}
+
+/// How long it may take until one of the programs of the slower side is ready: they are tried one
+/// after the other.
+fn prepare(handoffs: &[Handoff]) -> Option<Duration> {
+    let of_role = |role: Role| -> Duration {
+        handoffs
+            .iter()
+            .filter(|handoff| handoff.medium == Medium::Session)
+            .filter(|handoff| handoff.role.is_none_or(|own| own == role))
+            .map(|handoff| handoff.ready_within)
+            .sum()
+    };
+    let longer = of_role(Role::Inviter).max(of_role(Role::Invitee));
+    (longer > Duration::ZERO).then_some(longer.min(LONGEST_PREPARE))
+}
+
+fn keep(raw: &RawKeep) -> Keep {
+    let default = Keep::default();
+    Keep {
+        bytes: raw
+            .megabytes
+            .map_or(default.bytes, |given| u64::from(given.get()) << 20),
+        connections: raw.connections.map_or(default.connections, NonZeroU16::get),
+        time: seconds(raw.seconds.map(NonZeroU16::get), default.time),
+    }
+}
+
+fn seconds(given: Option<u16>, or: Duration) -> Duration {
+    given.map_or(or, |seconds| Duration::from_secs(seconds.into()))
+}
+
+/// The role of a program that calls, or of one that listens, where the negotiation settles it.
+fn own_role(adapter: AdapterKind, application: &Application) -> Option<Role> {
+    let listener = match application.listens {
+        Listens::Inviter => Role::Inviter,
+        Listens::Invitee => Role::Invitee,
+        Listens::Both | Listens::Neither => return None,
+    };
+    match adapter {
+        AdapterKind::Listen => Some(listener),
+        AdapterKind::Call => Some(listener.other()),
+        _ => None,
+    }
+}
+
+/// That a program listens where it was told to: nobody is sent to an address without it.
+fn listening(application: &Application) -> Result<ReadyRule, TemplateError> {
+    let at = Template::read("{own.ip}:{own.port}", &[])?;
+    Ok(match application.port.map(|port| port.transport) {
+        Some(Transport::Udp) => ReadyRule::Udp(at),
+        Some(Transport::Tcp) | None => ReadyRule::Tcp(at),
+    })
+}
+
+/// One machine: an address, or one with a port.
+fn machine(
+    place: &Read<'_, File>,
+    text: &Spanned<String>,
+) -> Result<(Ipv4Addr, Option<u16>), BridgeError> {
+    let error = |message: &str| place.error(text.span(), message);
+    let (ip, port) = match text.get_ref().split_once(':') {
+        Some((ip, port)) => (ip, Some(port.parse().ok().filter(|port| *port != 0))),
+        None => (text.get_ref().as_str(), None),
+    };
+    let (Ok(ip), false) = (ip.parse::<Ipv4Addr>(), port == Some(None)) else {
+        return Err(error("write an IPv4 address, such as \"192.168.122.10\""));
+    };
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() {
+        return Err(error("that is no address of one machine"));
+    }
+    Ok((ip, port.flatten()))
 }
 
 fn ports(place: &Read<'_, File>, text: &Spanned<String>) -> Result<Ports, BridgeError> {
@@ -631,7 +799,7 @@ fn check_named_program(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or(program);
-    if SHELLS.contains(&name) {
+    if is_shell(name) {
         let message = format!(
             "{name} would take one argument for many: name the program itself, or a script of yours by its path"
         );
@@ -682,7 +850,8 @@ run = ["wine", "game.exe", "{peer.ip}"]
     #[test]
     fn the_documented_example_is_read_and_names_every_key() {
         let page = include_str!("../../docs/BRIDGES.md");
-        let example = page
+        let every = page.split("## Every key").nth(1).unwrap();
+        let example = every
             .split("```toml\n")
             .nth(1)
             .unwrap()
@@ -702,6 +871,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("stop     = {", "stop = { nonsense = 1, "),
             ("port       = {", "port = { nonsense = 1, "),
             ("context    = {", "context = { nonsense = 1, "),
+            ("keep     = {", "keep = { nonsense = 1, "),
         ] {
             let message = parse(&example.replacen(place, from, 1))
                 .unwrap_err()
@@ -719,6 +889,33 @@ run = ["wine", "game.exe", "{peer.ip}"]
                 "{placeholder}"
             );
         }
+    }
+
+    #[test]
+    fn an_invitation_waits_as_long_as_its_programs_may_take_one_after_the_other() {
+        let game = |handoffs: &str| {
+            let Reading::Bridge(bridge) = parse(&format!("{GAME}{handoffs}")).unwrap() else {
+                panic!("hidden")
+            };
+            bridge.application.prepare.map(|time| time.as_secs())
+        };
+        let more = |name: &str, rest: &str| {
+            format!("[[handoff]]\nname = \"{name}\"\nadapter = \"sip\"\nbuiltin = true\n{rest}\n")
+        };
+        assert_eq!(game(""), Some(10));
+        assert_eq!(game("ready-within = 30\n"), Some(30));
+        assert_eq!(game(&more("b", "ready-within = 4")), Some(14));
+        let sides = more("b", "ready-within = 4\nrole = \"inviter\"")
+            + &more("c", "ready-within = 7\nrole = \"invitee\"");
+        assert_eq!(game(&sides), Some(17), "the longer side");
+        assert_eq!(game(&more("b", "medium = \"video\"")), Some(10));
+        assert_eq!(game(&more("b", "enabled = false")), Some(10));
+        // The other side waits a minute in all.
+        assert_eq!(game(&more("b", "ready-within = 50")), Some(50));
+        let Reading::Bridge(bridge) = parse(&format!("{GAME}enabled = false\n")).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(bridge.application.prepare, None);
     }
 
     #[test]
@@ -756,6 +953,27 @@ run = ["wine", "game.exe", "{peer.ip}"]
                 GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),
             ),
             (
+                "calls with nothing",
+                GAME.replacen("\"sip\"", "\"call\"", 1)
+                    .replacen("run =", "agent = \"x\" #", 1),
+            ),
+            (
+                "answers when inviting",
+                GAME.replacen("\"sip\"", "\"t120\"", 1),
+            ),
+            (
+                "forwards to a port",
+                GAME.replacen("\"sip\"", "\"forward-tcp\"", 1).replacen(
+                    "run =",
+                    "ports = \"1503\"\nto = \"10.0.0.2:1503\" #",
+                    1,
+                ),
+            ),
+            (
+                "forwards to no port",
+                format!("{GAME}to = \"10.0.0.2:0\"\n"),
+            ),
+            (
                 "forwards to many",
                 format!("{GAME}to = \"255.255.255.255\"\n"),
             ),
@@ -785,10 +1003,15 @@ run = ["wine", "game.exe", "{peer.ip}"]
                     "{GAME}[[handoff]]\nname = \"the game\"\nadapter = \"sip\"\nbuiltin = true\n"
                 ),
             ),
+            ("ready too late", format!("{GAME}ready-within = 51\n")),
             ("bad variable", format!("{GAME}env.\"A=B\" = \"\"\n")),
             (
                 "program in the current folder",
                 GAME.replacen("\"wine\"", "\"./wine\"", 1),
+            ),
+            (
+                "required word",
+                format!("{GAME}requires.help = [\"listen\"]\n"),
             ),
             (
                 "required shell",

@@ -8,18 +8,23 @@
 mod formats;
 mod handoff;
 mod manifest;
+#[cfg(test)]
+mod mistakes;
 mod placeholder;
 mod ports;
 mod registry;
 pub(crate) mod source;
+pub mod unknown;
 mod wine_games;
+mod words;
 
 use std::sync::Arc;
 
 pub use formats::NoFormat;
 pub(crate) use handoff::installed;
-pub use handoff::{Handoff, Medium, Missing, PlanError, ReadyRule, Requires};
+pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
+pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
 pub use registry::{Registry, folders, read_file};
@@ -33,6 +38,10 @@ use crate::negotiation::{Application, Role};
 pub enum AdapterKind {
     /// The SIP front: voice and video.
     Sip,
+    /// A program that calls the peer's, which listens.
+    Call,
+    /// A program that listens before our address is told.
+    Listen,
     /// A game that speaks DirectPlay 4, in Wine: waits until the host's session is there.
     #[serde(rename = "directplay")]
     DirectPlay,
@@ -40,6 +49,12 @@ pub enum AdapterKind {
     ForwardTcp,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
+    /// A recorder: a port that keeps what comes.
+    Record,
+    /// Whiteboard and application sharing: answers the inviter's SIP call, takes its T.120.
+    T120,
+    /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
+    RemoteAssistance,
     /// A picture over RTP: a webcam.
     Rtp,
 }
@@ -53,6 +68,8 @@ pub enum Unclaimed {
     Pass,
     /// The peer is told `REJECT_NOT_INSTALLED`.
     Refuse,
+    /// It is accepted, after consent, and what comes is recorded.
+    Record,
 }
 
 /// Where a bridge comes from.
@@ -62,6 +79,8 @@ pub enum Origin {
     BuiltIn,
     /// A file.
     File(std::path::PathBuf),
+    /// Nowhere: it was made for an invitation.
+    Invitation,
 }
 
 /// One application's description.
@@ -95,6 +114,48 @@ impl Bridge {
         self.adapter(role).is_some()
     }
 
+    /// What consent rules call it.
+    #[must_use]
+    pub fn for_rules(&self) -> &str {
+        match self.origin {
+            Origin::Invitation => unknown::UNKNOWN,
+            Origin::BuiltIn | Origin::File(_) => &self.application.id,
+        }
+    }
+
+    /// What would be done with it here, for people: `linphone is started for it`.
+    #[must_use]
+    pub fn taken_by(&self, role: Role) -> Option<String> {
+        let runs = |handoff: &&Handoff| handoff.medium == Medium::Session && handoff.fits().is_ok();
+        let mut takers = self.handoffs(role).filter(runs);
+        let first = takers.next()?;
+        if first.builtin {
+            return Some(format!("{} takes it", first.name));
+        }
+        if first.adapter == AdapterKind::Record {
+            return Some("what comes is only recorded".to_owned());
+        }
+        if first.run.is_empty() {
+            return Some(format!("it is given to {}", first.name));
+        }
+        let mut names = vec![first.name.as_str()];
+        // Which game it is shows only when the host is asked.
+        if first.adapter == AdapterKind::Quake3 {
+            names.extend(takers.map(|handoff| handoff.name.as_str()));
+        }
+        let shares = first.shares.as_ref();
+        let shares = shares.map_or_else(String::new, |what| format!(" and shares {what}"));
+        Some(format!("{} is started for it{shares}", names.join(" or ")))
+    }
+
+    /// What the other person would get to see: to that a user says yes himself, and no rule does.
+    #[must_use]
+    pub fn shares(&self, role: Role) -> Option<&str> {
+        self.handoffs(role)
+            .filter(|handoff| handoff.fits().is_ok())
+            .find_map(|handoff| handoff.shares.as_deref())
+    }
+
     /// The adapter of the first handoff that can run here.
     #[must_use]
     pub fn adapter(&self, role: Role) -> Option<AdapterKind> {
@@ -109,6 +170,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::BuiltIn => f.write_str("built in"),
             Self::File(path) => path.display().fmt(f),
+            Self::Invitation => f.write_str("made for an invitation"),
         }
     }
 }

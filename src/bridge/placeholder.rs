@@ -17,12 +17,14 @@ pub(super) const KNOWN: &[&str] = &[
     "game.guid",
     "game.mod",
     "own.ip",
+    "own.port",
     "peer",
     "peer.ip",
     "peer.port",
     "runtime",
     "sdp",
     "session.guid",
+    "ticket",
     "wine.prefix",
 ];
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Bridge, BridgeError, Origin,
+    Bridge, BridgeError, Origin, Unclaimed,
     manifest::{self, Reading},
     source::Source,
     wine_games,
@@ -70,6 +70,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 #[derive(Debug, Default)]
 pub struct Registry {
     bridges: BTreeMap<String, Arc<Bridge>>,
+    unknown: Unclaimed,
 }
 
 /// The folders that hold bridges of the system and of the user, least important first (XDG base
@@ -116,32 +117,43 @@ impl Registry {
             .into_iter()
             .filter_map(|(id, described)| Some((id, Arc::new(described.bridge?))))
             .collect();
-        let registry = Self { bridges };
+        let registry = Self {
+            bridges,
+            unknown: Unclaimed::default(),
+        };
         registry.check_guids()?;
         Ok(registry)
     }
 
     /// One GUID means one application, or the answer would depend on chance.
     fn check_guids(&self) -> Result<(), BridgeError> {
-        for bridge in self.iter() {
-            for guid in &bridge.application.guids {
-                let owner = self
-                    .by_guid(guid)
-                    .filter(|other| !Arc::ptr_eq(other, bridge));
-                if let Some(other) = owner {
-                    let (newer, older) = match (&bridge.origin, &other.origin) {
-                        (Origin::BuiltIn, Origin::File(_)) => (other, bridge),
-                        _ => (bridge, other),
-                    };
-                    let message = format!(
-                        "{} already belongs to {:?} ({}); use that id to replace it",
-                        guid.as_written(),
-                        older.application.id,
-                        older.origin
-                    );
-                    let file = PathBuf::from(newer.origin.to_string());
-                    return Err(BridgeError::whole(&file, message));
-                }
+        self.iter()
+            .try_for_each(|bridge| self.check_guids_of(bridge))
+    }
+
+    /// Whether the GUIDs of a bridge, which may be none of ours yet, are free.
+    ///
+    /// # Errors
+    /// When one belongs to a bridge with another id.
+    pub fn check_guids_of(&self, bridge: &Bridge) -> Result<(), BridgeError> {
+        for guid in &bridge.application.guids {
+            let owner = self
+                .iter()
+                .filter(|other| other.application.id != bridge.application.id)
+                .find(|other| other.application.guids.contains(guid));
+            if let Some(other) = owner {
+                let (newer, older) = match (&bridge.origin, &other.origin) {
+                    (Origin::BuiltIn, Origin::File(_)) => (other.as_ref(), bridge),
+                    _ => (bridge, other.as_ref()),
+                };
+                let message = format!(
+                    "{} already belongs to {:?} ({}); use that id to replace it",
+                    guid.as_written(),
+                    older.application.id,
+                    older.origin
+                );
+                let file = PathBuf::from(newer.origin.to_string());
+                return Err(BridgeError::whole(&file, message));
             }
         }
         Ok(())
@@ -175,6 +187,19 @@ impl Registry {
                 Err(error) => tracing::warn!(game = game.name, %error, "no bridge made"),
             }
         }
+    }
+
+    /// The same, with another answer to an invitation whose GUID no bridge has.
+    #[must_use]
+    pub fn with_unknown(mut self, unknown: Unclaimed) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// What becomes of an invitation whose GUID no bridge has.
+    #[must_use]
+    pub fn unknown(&self) -> Unclaimed {
+        self.unknown
     }
 
     /// The bridge with that id.
@@ -528,12 +553,12 @@ announce = "My Game"
             (
                 "voice.d/x.toml",
                 "\nnmae = \"x\"\n",
-                "x.toml:2:1: nmae: unknown field",
+                "x.toml:2:1: nmae: there is no key",
             ),
             (
                 "voice.d/x.toml",
                 "guids = 5\n",
-                "x.toml:1:9: guids: invalid type",
+                "x.toml:1:9: guids: this is the wrong kind of value",
             ),
             (
                 "voice.d/x.toml",

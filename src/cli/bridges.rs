@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::{
-    bridge::{Bridge, Handoff, Medium, Reading, Registry, Unclaimed, read_file},
+    bridge::{Bridge, Handoff, Medium, Reading, Registry, Unclaimed, folders, read_file},
     negotiation::Role,
 };
 
@@ -49,6 +49,11 @@ fn check(file: &std::path::Path) -> Result<(), Failure> {
     match read_file(file).map_err(Failure::configuration)? {
         Reading::Hidden(id) => super::print(&format!("correct: it hides {id:?}\n")),
         Reading::Bridge(bridge) => {
+            // What is wrong with another file is not asked here.
+            if let Ok(registry) = Registry::load(&folders()) {
+                let free = registry.check_guids_of(&bridge);
+                free.map_err(Failure::configuration)?;
+            }
             super::print(&format!(
                 "correct: {:?}, {} ways to hand over\n",
                 bridge.application.id,
@@ -110,6 +115,7 @@ fn takers(bridge: &Bridge, role: Role, fits: &impl Fn(&Handoff) -> Result<(), St
         (None, _) => match bridge.unclaimed {
             Unclaimed::Pass => "your client gets it".to_owned(),
             Unclaimed::Refuse => "refused as not installed".to_owned(),
+            Unclaimed::Record => "what comes is recorded".to_owned(),
         },
     }
 }

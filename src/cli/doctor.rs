@@ -58,6 +58,9 @@ pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
         (None, Err(_)) => writeln!(text, "address: no way leads out; say --announce"),
     };
     text.push_str(&surroundings());
+    if let Ok(configuration) = &configuration {
+        let _ = writeln!(text, "unknown applications: {}", unknown(configuration));
+    }
     if let Ok(registry) = &registry {
         text.push('\n');
         text.push_str(&applications(registry, |handoff| {
@@ -94,6 +97,18 @@ fn surroundings() -> String {
     format!("sound: {sound}\ndisplay: {display}\n")
 }
 
+/// What becomes of applications that no bridge describes.
+fn unknown(config: &Config) -> String {
+    match config.unknown {
+        Unclaimed::Pass => "left to your client".to_owned(),
+        Unclaimed::Refuse => "refused as not installed".to_owned(),
+        Unclaimed::Record => {
+            let folder = config.recordings_folder();
+            format!("recorded in {}, once you accept", folder.display())
+        }
+    }
+}
+
 /// Application by application.
 fn applications(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), String>) -> String {
     let mut text = String::new();
@@ -106,6 +121,7 @@ fn applications(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), Strin
             (Some(handoff), _) => writeln!(text, "{name}: {} takes it", handoff.name),
             (None, Unclaimed::Pass) => writeln!(text, "{name}: left to your client"),
             (None, Unclaimed::Refuse) => writeln!(text, "{name}: refused as not installed"),
+            (None, Unclaimed::Record) => writeln!(text, "{name}: what comes is recorded"),
         };
         for handoff in bridge.handoffs(Role::Invitee) {
             if let Err(missing) = fits(handoff) {

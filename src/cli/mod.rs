@@ -3,10 +3,13 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 6 a configuration or bridge file is wrong.
 
 mod bridges;
+mod control;
 pub mod decode;
 mod demo;
 mod doctor;
+mod generate;
 mod proxy;
+mod stdio;
 
 use std::{
     io::{IsTerminal, Write},
@@ -18,6 +21,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use control::Act;
 
 /// Completes MSN Messenger invitations beside your client and hands the call, the webcam or the
 /// game to a program that speaks it.
@@ -46,6 +50,21 @@ struct Arguments {
 enum Verb {
     /// Stand between your MSN client and its server, and take the invitations
     Proxy(proxy::Arguments),
+    /// Serve a client that starts msn-handoff itself, on standard input and output
+    Stdio(stdio::Arguments),
+    /// What is open, and who is signed in
+    List(control::List),
+    /// Invite a contact: `invite alice@example.com voice`
+    Invite(control::Invite),
+    /// Say yes to an offer
+    Accept(control::OnOne),
+    /// Say no to an offer
+    Decline(control::OnOne),
+    /// End an invitation or what it began
+    #[command(name = "hangup")]
+    HangUp(control::OnOne),
+    /// Tell what happens
+    Events(control::Events),
     /// List the known applications and the programs that would take them
     Bridges(bridges::Arguments),
     /// Explain an invitation message from a file or standard input
@@ -54,6 +73,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Show a voice call from the invitation to the recording, all on this machine
     Demo(demo::Arguments),
+    /// Make completions for your shell, or man pages
+    Generate(generate::Arguments),
 }
 
 const AFTER_HELP: &str = "\
@@ -62,6 +83,7 @@ A first try, with nothing else needed:
 
 For real: start it, then set your client's server to 127.0.0.1, port 1863:
   msn-handoff proxy --server msnmsgr.example.net:1863
+
 A contact invites you to talk; type /accept in the chat window.";
 
 /// What went wrong, in one sentence a person can act on.
@@ -123,10 +145,18 @@ impl Verb {
     fn run(self, config: Option<&std::path::Path>) -> Result<(), Failure> {
         match self {
             Self::Proxy(arguments) => proxy::run(arguments, load(config)?),
+            Self::Stdio(arguments) => stdio::run(&arguments, load(config)?),
+            Self::List(arguments) => control::list(&arguments, &load(config)?),
+            Self::Invite(arguments) => control::invite(arguments, &load(config)?),
+            Self::Accept(which) => control::on_one(Act::Accept, &which, &load(config)?),
+            Self::Decline(which) => control::on_one(Act::Decline, &which, &load(config)?),
+            Self::HangUp(which) => control::on_one(Act::HangUp, &which, &load(config)?),
+            Self::Events(arguments) => control::events(&arguments, &load(config)?),
             Self::Bridges(arguments) => bridges::run(&arguments),
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Generate(arguments) => generate::run(&arguments),
         }
     }
 }

@@ -11,8 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::{
     config::Config,
+    control,
     dispatcher::{self, Dispatcher},
-    endpoint::own,
+    endpoint::{
+        activation::{self, Given},
+        own,
+    },
     front::proxy::{Proxy, ProxySettings},
     launch,
 };
@@ -42,11 +46,12 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> Result<(), Failur
     if let Some(announce) = arguments.announce {
         config.network.announce = Some(announce);
     }
+    let given = Given::take();
     let runtime = super::runtime()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, given))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     let Some(server) = config.proxy.server.clone() else {
         return Err(Failure::usage(
             "which server? say --server HOST:PORT, or set `server` under [proxy] in the configuration",
@@ -54,7 +59,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let announce = match config.network.announce {
         Some(ip) => ip,
-        None => towards(&server).await?,
+        // Perhaps there is no network yet: a client that signs in will have found a way.
+        None => towards(&server).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "no address to tell contacts yet");
+            Ipv4Addr::UNSPECIFIED
+        }),
     };
     match launch::reap_leftovers(&launch::programs_folder()) {
         Ok(0) => {}
@@ -66,30 +75,48 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for told in config.without_effect(&settings.registry) {
         tracing::warn!("configuration: without effect: {told}");
     }
+    // Some handoffs ask programs for their options, which takes a moment the first time: not then,
+    // when a contact invites.
+    let registry = settings.registry.clone();
+    tokio::task::spawn_blocking(move || {
+        for handoff in registry.iter().flat_map(|bridge| &bridge.handoffs) {
+            let _ = handoff.fits();
+        }
+    });
     let dispatcher = Dispatcher::start(settings);
+    let stop = CancellationToken::new();
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
+        follow: config.network.announce.is_none(),
     };
-    let proxy = Proxy::bind(settings, Arc::new(dispatcher.clone()))
-        .await
-        .map_err(|error| {
-            Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
-        })?;
+    let invitations = Arc::new(dispatcher.clone());
+    let proxy = match given.client().map_err(Failure::new)? {
+        Some(listener) => Proxy::on(listener, settings, invitations),
+        None => Proxy::bind(settings, invitations).await,
+    };
+    let proxy = proxy.map_err(|error| {
+        Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
+    })?;
+    let control = given.control().map_err(Failure::new)?;
+    let doors = control::open(&config, control, &dispatcher, &stop).await;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
-    let stop = CancellationToken::new();
+    activation::ready();
     let serving = proxy.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         result = told_to_stop() => {
             result?;
+            activation::stopping();
             // The peers are told first, while there is still a way to tell them.
             dispatcher.shutdown().await;
             stop.cancel();
             serving.await;
         }
     }
+    stop.cancel();
+    doors.join_all().await;
     Ok(())
 }
 
@@ -111,7 +138,7 @@ async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
     })
 }
 
-async fn told_to_stop() -> Result<(), Failure> {
+pub(super) async fn told_to_stop() -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
     tokio::select! {

@@ -1,5 +1,7 @@
 //! The configuration file. `docs/CONFIGURATION.md` documents every key.
 
+mod hook;
+
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
@@ -10,11 +12,13 @@ use std::{
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    bridge::{Registry, Unclaimed, source::Source},
+    bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
-    endpoint::policy::Network,
+    endpoint::{place::PortRange, policy::Network},
     negotiation::{Limits, Timers},
 };
+
+pub use hook::{Hook, Kind};
 
 /// Everything a user can set.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,8 +38,14 @@ pub struct Config {
     pub call: Call,
     /// `[recordings]`
     pub recordings: Recordings,
+    /// `[control]`
+    pub control: Control,
+    /// `[[hook]]`
+    pub hook: Vec<Hook>,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
+    /// `unknown`: what becomes of an invitation whose GUID no bridge has.
+    pub unknown: Unclaimed,
 }
 
 /// `[proxy]`
@@ -65,6 +75,8 @@ pub struct NetworkSettings {
     /// The address of ours that peers are told.
     #[serde(deserialize_with = "own_address")]
     pub announce: Option<Ipv4Addr>,
+    /// The ports that are used towards peers.
+    pub ports: Option<PortRange>,
     /// Addresses of peers that are permitted although they are special.
     pub allow: Vec<Network>,
 }
@@ -162,6 +174,31 @@ pub struct Recordings {
     pub folder: Option<PathBuf>,
 }
 
+/// `[control]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Control {
+    /// Whether there is a control socket.
+    pub enabled: bool,
+    /// Where it is.
+    pub socket: Option<PathBuf>,
+    /// Whether there is a D-Bus service.
+    pub dbus: bool,
+    /// Whether an offer is shown by a notification of the desktop.
+    pub notifications: bool,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            socket: None,
+            dbus: true,
+            notifications: true,
+        }
+    }
+}
+
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -252,7 +289,8 @@ impl Config {
             .iter()
             .filter_map(|rule| rule.application.as_ref())
         {
-            if registry.by_id(id).is_none() {
+            let recorded = id == UNKNOWN && self.unknown == Unclaimed::Record;
+            if registry.by_id(id).is_none() && !recorded {
                 told.push(format!(
                     "a rule under [consent] is for the application {id:?}, which no bridge has"
                 ));
@@ -266,6 +304,15 @@ impl Config {
         }
         if let Some(file) = self.call.play.as_ref().filter(|file| !file.is_file()) {
             told.push(format!("call.play is {}, which is no file", file.display()));
+        }
+        let hooks = self
+            .hook
+            .iter()
+            .filter_map(|hook| hook.application.as_ref());
+        for id in hooks.filter(|id| registry.by_id(id).is_none()) {
+            told.push(format!(
+                "a [[hook]] is for the application {id:?}, which no bridge has"
+            ));
         }
         told
     }

@@ -73,7 +73,9 @@ impl Rule {
 }
 
 impl Pattern {
-    fn fits(&self, contact: &str) -> bool {
+    /// Whether it is for that contact.
+    #[must_use]
+    pub fn fits(&self, contact: &str) -> bool {
         let contact = contact.to_ascii_lowercase();
         match &self.after {
             None => contact == self.before,

@@ -142,7 +142,7 @@ impl Stage<'_> {
                             .reset(tokio::time::Instant::now() + self.talk);
                         act = Act::Talk;
                     }
-                    if let What::Ended { reason } = event.what {
+                    if let What::Ended { reason, .. } = event.what {
                         if act != Act::Over {
                             return Err(PlayError::Early(reason));
                         }
@@ -223,8 +223,10 @@ mod tests {
             invitation: InvitationId(1),
             account: ANN.to_owned(),
             peer: BOB.to_owned(),
+            name: "voice call".to_owned(),
             application: "voice".to_owned(),
             role: Role::Invitee,
+            takes: None,
             what,
         }
     }
@@ -263,6 +265,7 @@ mod tests {
                         let ended = || {
                             event(What::Ended {
                                 reason: "hung up".to_owned(),
+                                lasted: None,
                             })
                         };
                         drop((ours.send(ended()), theirs.send(ended())));
@@ -297,6 +300,7 @@ mod tests {
     async fn a_call_that_ends_by_itself_is_a_failure() {
         let (result, _) = play(What::Ended {
             reason: "no program".to_owned(),
+            lasted: None,
         })
         .await;
         assert!(matches!(result, Err(PlayError::Early(why)) if why == "no program"));

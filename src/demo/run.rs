@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     config::Call,
     consent::Rules,
-    dispatcher::{self, Dispatcher, InviteError},
+    dispatcher::{self, Dispatcher, VerbError},
     endpoint::policy::Policy,
     front::proxy::{Proxy, ProxySettings},
     media::level::{Recording, RecordingError},
@@ -83,7 +83,7 @@ pub enum DemoError {
     Client(#[from] ClientError),
     /// The peer could not invite.
     #[error("inviting: {0}")]
-    Invite(#[from] InviteError),
+    Invite(#[from] VerbError),
     /// It began and did not come to its end.
     #[error(transparent)]
     Play(#[from] PlayError),
@@ -127,6 +127,7 @@ pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome,
             // A loopback address announced puts loopback peers within the policy.
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
+            ports: None,
             recordings: recordings.to_owned(),
             call: Call {
                 play: Some(says.to_owned()),
@@ -177,6 +178,7 @@ async fn perform(
         ProxySettings {
             listen: free,
             server: server.ns_addr().to_string(),
+            follow: false,
         },
         Arc::new(ours.clone()),
     )
@@ -189,7 +191,7 @@ async fn perform(
     let played = async {
         let (user, window) = Client::login(ClientSettings::new(door, USER.0)).await?;
         let (peer, events) = Client::login(ClientSettings::new(server.ns_addr(), PEER.0)).await?;
-        let (account, _rest) = client::join(&peer, events, Arc::new(theirs.clone()));
+        let (_, _rest) = client::join(&peer, events, Arc::new(theirs.clone()));
         let stage = Stage {
             clock,
             ladder: Ladder::new(
@@ -207,7 +209,7 @@ async fn perform(
             theirs: theirs.events(),
             talk: settings.talk,
         };
-        theirs.invite(account, USER.0, voice::APPLICATION)?;
+        theirs.invite(None, USER.0, voice::APPLICATION)?;
         let played = stage.play().await;
         user.sign_out().await;
         peer.sign_out().await;

@@ -258,8 +258,10 @@ mod tests {
             invitation: InvitationId(1),
             account: ANN.to_owned(),
             peer: BOB.to_owned(),
+            name: "voice call".into(),
             application: "voice".to_owned(),
             role: Role::Invitee,
+            takes: None,
             what,
         };
         let started = event(What::ProgramStarted {

@@ -3,21 +3,25 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
-    AccountId, Carrier, Delivery, InviteError, Shared, Verdict,
+    AccountId, Carrier, Delivery, Open, Shared, VerbError, Verdict,
     handover::{self, HandOver},
+    treatment::{self, Treated},
 };
 use crate::{
     adapter::{Order, Report},
-    bridge::{Bridge, Unclaimed},
+    bridge::Bridge,
     consent::{Decision, chat},
+    endpoint::whereabouts,
     event::{Event, What},
     invitation::{CancelCode, Command, Medium, Message},
+    msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
-        Output, Role, Settings, State, Treatment,
+        Output, Role, Settings, State, Summary,
     },
 };
 
@@ -32,8 +36,21 @@ pub(super) struct Account {
     carrier: Arc<dyn Carrier>,
     engine: Engine,
     live: BTreeMap<InvitationId, Live>,
+    /// The bridge of the INVITE that is being looked at.
+    candidate: Option<Arc<Bridge>>,
+    /// Offers that ended unanswered a moment ago: by whom, for what, when.
+    taken_back: VecDeque<(String, String, Now)>,
+    /// Whom the user was told of that we refused for want of a program, and when.
+    told_refused: VecDeque<(String, Now)>,
     signed_out: bool,
 }
+
+/// A yes within so long after an offer was taken back may be meant for that one.
+const IN_PLACE: Duration = Duration::from_secs(10);
+/// How often the user is told that a contact's invitation was refused for want of a program.
+const TELL_REFUSED: Duration = Duration::from_secs(60);
+/// Most entries of those two lists.
+const MAX_REMEMBERED: usize = 32;
 
 /// What is known here of one live invitation.
 struct Live {
@@ -42,6 +59,10 @@ struct Live {
     bridge: Arc<Bridge>,
     media: Vec<Medium>,
     hand_over: Option<HandOver>,
+    /// Somebody or a rule said yes.
+    accepted: bool,
+    /// When the hand-over began to work.
+    since: Option<Now>,
     /// The adapter's own words for the end, when it had some.
     last_words: Option<String>,
     /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
@@ -59,8 +80,11 @@ impl Account {
             id,
             handle: handle.to_owned(),
             carrier,
-            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT)),
+            engine: Engine::new(settings, InvitationId(id.0 * IDS_PER_ACCOUNT + 1)),
             live: BTreeMap::new(),
+            candidate: None,
+            taken_back: VecDeque::new(),
+            told_refused: VecDeque::new(),
             signed_out: false,
         }
     }
@@ -88,9 +112,15 @@ impl Account {
                 return Verdict::Pass;
             }
         };
-        let application = match message.command() {
-            Command::Invite => treatment(shared, &message),
-            _ => None,
+        let treated = match message.command() {
+            Command::Invite => treatment::of(&shared.settings, &message),
+            _ => Treated::Pass,
+        };
+        let application = treated.treatment();
+        let refused = matches!(treated, Treated::Refuse);
+        self.candidate = match treated {
+            Treated::Take(bridge) => Some(bridge),
+            Treated::Pass | Treated::Refuse => None,
         };
         let input = Input::Received {
             peer,
@@ -98,39 +128,109 @@ impl Account {
             application,
         };
         match self.push(shared, input) {
-            Disposition::Taken => Verdict::Taken,
+            Disposition::Taken => {
+                if let (true, Some(bridge)) = (refused, bridge_of(shared, &message))
+                    && self.may_tell_refused(peer, shared.clock.now())
+                {
+                    let line = chat::refused(&bridge.application.name, bridge.note.as_deref());
+                    self.carrier.show(peer, &line);
+                }
+                Verdict::Taken
+            }
             Disposition::NotOurs => Verdict::Pass,
         }
     }
 
     /// A command typed in the chat with `peer`.
     pub(super) fn typed(&mut self, shared: &Arc<Shared>, peer: &str, command: &chat::Command) {
-        match command.choose(&self.with_peer(peer)) {
+        let now = shared.clock.now();
+        match command.choose(&self.with_peer(peer, now)) {
             chat::Choice::Accept(id) => self.accept(shared, id),
             chat::Choice::Decline(id) => self.decline(shared, id),
-            chat::Choice::HangUp(id) => self.hang_up(shared, id),
-            chat::Choice::Answer(lines) => {
-                for line in lines {
-                    self.carrier.show(peer, &line);
+            chat::Choice::HangUp(ids) => {
+                for id in ids {
+                    self.hang_up(shared, id);
                 }
+            }
+            chat::Choice::Answer(lines) => self.show(peer, &lines),
+            chat::Choice::Invite(application) => {
+                let registry = Arc::clone(&shared.settings.registry);
+                let invited = registry
+                    .meant(&application)
+                    .and_then(|bridge| self.invite(shared, peer, bridge));
+                if let Err(error) = invited {
+                    self.show(peer, &[chat::not_obeyed(&error)]);
+                }
+            }
+            chat::Choice::Applications => {
+                let ids = shared.settings.registry.can_be_invited_to();
+                self.show(peer, &[chat::invitable(&ids)]);
             }
         }
     }
 
+    fn show(&self, peer: &str, lines: &[String]) {
+        for line in lines {
+            self.carrier.show(peer, line);
+        }
+    }
+
+    /// Whether another offer of that contact was taken back just before.
+    fn is_in_place(&self, open: &Open, now: Now) -> bool {
+        self.taken_back.iter().any(|(peer, application, at)| {
+            peer.eq_ignore_ascii_case(&open.peer)
+                && *application != open.application
+                && now.saturating_sub(*at) < IN_PLACE
+        })
+    }
+
+    /// Whether the user is to be told: a contact could fill the window otherwise.
+    fn may_tell_refused(&mut self, peer: &str, now: Now) -> bool {
+        self.told_refused
+            .retain(|(_, at)| now.saturating_sub(*at) < TELL_REFUSED);
+        let told = |(known, _): &(String, Now)| known.eq_ignore_ascii_case(peer);
+        if self.told_refused.iter().any(told) || self.told_refused.len() >= MAX_REMEMBERED {
+            return false;
+        }
+        self.told_refused.push_back((peer.to_owned(), now));
+        true
+    }
+
+    /// What is open, oldest first.
+    pub(super) fn open(&self, now: Now) -> Vec<Open> {
+        let open = |session: Summary| {
+            let live = self.live.get(&session.id).filter(|live| !live.over)?;
+            Some(Open {
+                invitation: session.id,
+                account: self.handle.clone(),
+                peer: session.peer,
+                application: session.application,
+                name: live.bridge.application.name.clone(),
+                role: session.role,
+                state: session.state,
+                shares: match session.role {
+                    Role::Invitee => live.bridge.shares(Role::Invitee).map(str::to_owned),
+                    Role::Inviter => None,
+                },
+                running: live.since.map(|since| now.saturating_sub(since)),
+            })
+        };
+        self.engine.sessions().filter_map(open).collect()
+    }
+
     /// What is open with one peer, for the chat commands.
-    fn with_peer(&self, peer: &str) -> Vec<chat::Open> {
-        self.engine
-            .sessions()
-            .filter(|session| session.peer.eq_ignore_ascii_case(peer))
-            .filter_map(|session| {
-                let live = self.live.get(&session.id)?;
-                Some(chat::Open {
-                    id: session.id,
-                    application: live.bridge.application.id.clone(),
-                    name: live.bridge.application.name.clone(),
-                    asks_us: session.state == State::Offered && session.role == Role::Invitee,
-                    state: session.state.to_string(),
-                })
+    fn with_peer(&self, peer: &str, now: Now) -> Vec<chat::Open> {
+        self.open(Now::ZERO)
+            .into_iter()
+            .filter(|open| open.peer.eq_ignore_ascii_case(peer))
+            .map(|open| chat::Open {
+                id: open.invitation,
+                asks_us: open.asks_us(),
+                shares: open.shares.is_some(),
+                in_place: self.is_in_place(&open, now),
+                application: open.application,
+                name: open.name,
+                state: open.state.to_string(),
             })
             .collect()
     }
@@ -140,7 +240,18 @@ impl Account {
         shared: &Arc<Shared>,
         peer: &str,
         bridge: &Arc<Bridge>,
-    ) -> Result<InvitationId, InviteError> {
+    ) -> Result<InvitationId, VerbError> {
+        let contact = roster::bare(peer);
+        if !contact.contains('@') || !roster::is_word(contact) {
+            return Err(VerbError::NoContact(peer.to_owned()));
+        }
+        let peer = contact;
+        if !bridge.can_be_taken(Role::Inviter) {
+            return Err(VerbError::NotInstalled {
+                name: bridge.application.name.clone(),
+                install: bridge.install.clone(),
+            });
+        }
         let entropy = handover::entropy()?;
         let id = self.engine.next_id();
         let media = bridge.application.media.clone();
@@ -164,7 +275,8 @@ impl Account {
     }
 
     pub(super) fn accept(&mut self, shared: &Arc<Shared>, id: InvitationId) {
-        if self.live.contains_key(&id) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.accepted = true;
             self.tell(shared, id, What::Accepted);
             self.feed(shared, Input::Accept(id));
         }
@@ -182,22 +294,51 @@ impl Account {
         self.feed(shared, Input::CarrierLost { peer });
     }
 
+    pub(super) fn carrier_back(&mut self, shared: &Arc<Shared>, peer: &str) {
+        self.feed(shared, Input::CarrierBack { peer });
+    }
+
     pub(super) fn undelivered(&mut self, shared: &Arc<Shared>, id: InvitationId) {
         self.feed(shared, Input::Undelivered(id));
     }
 
-    /// Ends everything, telling the peers while there is still a carrier.
-    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+    /// Ends every invitation, telling the peers while there is still a carrier.
+    fn hang_up_all(&mut self, shared: &Arc<Shared>) {
         let ids: Vec<InvitationId> = self.live.keys().copied().collect();
         for id in ids {
             self.hang_up(shared, id);
         }
     }
 
-    /// The client is gone: everything ends.
+    /// Ends everything, also what outlived its invitation.
+    pub(super) fn end_all(&mut self, shared: &Arc<Shared>) {
+        self.hang_up_all(shared);
+        for live in self.live.values().filter(|live| live.over) {
+            live.end();
+        }
+    }
+
+    /// The client is gone: every invitation ends. What was left running by one that completed has
+    /// no need of the client.
     pub(super) fn sign_out(&mut self, shared: &Arc<Shared>) {
-        self.end_all(shared);
+        // What runs needs no server (PROTOCOL.md section 7): a call goes on while the client signs
+        // in again.
+        let waiting: Vec<InvitationId> = self
+            .engine
+            .sessions()
+            .filter(|session| session.state != State::Running)
+            .map(|session| session.id)
+            .collect();
+        for id in waiting {
+            self.hang_up(shared, id);
+        }
         self.signed_out = true;
+    }
+
+    /// The client has signed in again.
+    pub(super) fn come_back(&mut self, carrier: Arc<dyn Carrier>) {
+        self.carrier = carrier;
+        self.signed_out = false;
     }
 
     pub(super) fn is_signed_out(&self) -> bool {
@@ -239,6 +380,7 @@ impl Account {
                 self.tell(shared, id, What::ProgramStarted { program, pid });
             }
             Report::Running => {
+                live.since.get_or_insert_with(|| shared.clock.now());
                 self.feed(shared, Input::Running(id));
             }
             Report::ProgramEnded { program, how } => {
@@ -256,7 +398,7 @@ impl Account {
         }
     }
 
-    /// The adapter is asked to end, and tells how it went.
+    /// The adapter is asked to end, and tells how it went; or what it handed over lives on.
     fn report_after_end(&self, shared: &Arc<Shared>, id: InvitationId, report: Report) {
         match report {
             Report::ProgramEnded { program, how } => {
@@ -266,11 +408,11 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
             }
             Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
-            Report::Ready(_)
-            | Report::Failed { .. }
-            | Report::Started { .. }
-            | Report::Running
-            | Report::SendContext(_) => {}
+            Report::Started { program, pid } => {
+                self.tell(shared, id, What::ProgramStarted { program, pid });
+            }
+            Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
+            Report::Ready(_) | Report::Running | Report::SendContext(_) => {}
         }
     }
 
@@ -332,7 +474,10 @@ impl Account {
             Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
             Output::Connected { id, remote } => {
                 let to = remote.describe();
-                self.tell(shared, id, What::Connected { to });
+                let near = whereabouts::neighbourhoods();
+                let first = remote.candidates.first();
+                let lies = first.map(|candidate| whereabouts::of(candidate.ip, &near));
+                self.tell(shared, id, What::Connected { to, lies });
                 self.order(id, Order::Connected(remote));
                 None
             }
@@ -345,8 +490,10 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
                 None
             }
-            // Keeping a switchboard open is a courtesy of one client; an answer opens another.
-            Output::KeepAlive { .. } => None,
+            Output::KeepAlive { peer, .. } => {
+                self.carrier.keep_alive(&peer);
+                None
+            }
             Output::Ended { id, reason } => {
                 self.ended(shared, id, &reason);
                 None
@@ -361,11 +508,11 @@ impl Account {
         id: InvitationId,
         offer: Offer,
     ) -> Option<Input<'static>> {
-        let bridge = shared.settings.registry.by_id(&offer.application.id)?;
+        let bridge = self.candidate.take()?;
         let live = Live::new(
             &offer.peer,
             Role::Invitee,
-            Arc::clone(bridge),
+            Arc::clone(&bridge),
             offer.media(),
         );
         self.live.insert(id, live);
@@ -373,15 +520,21 @@ impl Account {
         match shared
             .settings
             .rules
-            .decide(&offer.peer, &bridge.application.id)
+            .decide(&offer.peer, bridge.for_rules())
         {
-            Decision::Allow => {
+            Decision::Allow if bridge.shares(Role::Invitee).is_none() => {
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.accepted = true;
+                }
                 self.tell(shared, id, What::Accepted);
                 Some(Input::Accept(id))
             }
             Decision::Refuse => Some(Input::Decline(id, CancelCode::Reject)),
-            Decision::Ask => {
-                let line = chat::offer(&offer);
+            // What is shared is no rule's to give.
+            Decision::Allow | Decision::Ask => {
+                let takes = bridge.taken_by(Role::Invitee);
+                let shares = bridge.shares(Role::Invitee).is_some();
+                let line = chat::offer(&offer, takes.as_deref(), shares);
                 self.carrier.show(&offer.peer, &line);
                 None
             }
@@ -406,6 +559,7 @@ impl Account {
                     bridge: Arc::clone(&live.bridge),
                     peer: live.peer.clone(),
                     media: live.media.clone(),
+                    own_ip: self.carrier.own_ip(),
                 },
             );
             match hand_over {
@@ -431,14 +585,21 @@ impl Account {
             return;
         };
         live.over = true;
+        let now = shared.clock.now();
+        if live.role == Role::Invitee && !live.accepted {
+            let application = live.bridge.application.id.clone();
+            let entry = (live.peer.clone(), application, now);
+            remember(&mut self.taken_back, entry);
+        }
         let keep = reason.leaves_program_running();
         let reason = chat::ended(reason, live.last_words.as_deref());
+        let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {
             live.hand_over.is_some()
         } else {
             live.end()
         };
-        self.tell(shared, id, What::Ended { reason });
+        self.tell(shared, id, What::Ended { reason, lasted });
         if !cleaning_up {
             self.live.remove(&id);
         }
@@ -466,7 +627,12 @@ impl Account {
             account: self.handle.clone(),
             peer: live.peer.clone(),
             application: application.id.clone(),
+            name: application.name.clone(),
             role: live.role,
+            takes: match (&what, live.role) {
+                (What::Offered, Role::Invitee) => live.bridge.taken_by(Role::Invitee),
+                _ => None,
+            },
             what,
         });
     }
@@ -480,6 +646,8 @@ impl Live {
             bridge,
             media,
             hand_over: None,
+            accepted: false,
+            since: None,
             last_words: None,
             over: false,
         }
@@ -494,15 +662,18 @@ impl Live {
     }
 }
 
-/// Which of our bridges an INVITE is for, and what is done with it.
-fn treatment(shared: &Shared, message: &Message<'_>) -> Option<Treatment> {
-    let guid = message.application_guid()?;
-    let bridge = shared.settings.registry.by_guid(&guid)?;
-    if bridge.can_be_taken(Role::Invitee) {
-        return Some(Treatment::Negotiate(Arc::clone(&bridge.application)));
+/// Adds to a list that forgets its oldest.
+fn remember<T>(list: &mut VecDeque<T>, entry: T) {
+    if list.len() >= MAX_REMEMBERED {
+        list.pop_front();
     }
-    match shared.settings.unclaimed.unwrap_or(bridge.unclaimed) {
-        Unclaimed::Refuse => Some(Treatment::RefuseNotInstalled),
-        Unclaimed::Pass => None,
-    }
+    list.push_back(entry);
+}
+
+/// The bridge that an INVITE is for.
+fn bridge_of<'a>(shared: &'a Shared, message: &Message<'_>) -> Option<&'a Arc<Bridge>> {
+    shared
+        .settings
+        .registry
+        .by_guid(&message.application_guid()?)
 }

@@ -1,13 +1,14 @@
 //! Starts the adapter of one invitation and brings its reports back to the account.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use tokio::sync::mpsc;
 
-use super::{AccountId, InviteError, Shared};
+use super::{AccountId, Shared, VerbError};
 use crate::{
     adapter::{self, Order, Task},
     bridge::Bridge,
+    endpoint::place::Network,
     invitation::Medium,
     negotiation::{InvitationId, Role},
 };
@@ -25,6 +26,8 @@ pub(super) struct Subject {
     pub(super) bridge: Arc<Bridge>,
     pub(super) peer: String,
     pub(super) media: Vec<Medium>,
+    /// Where the front reaches the server from.
+    pub(super) own_ip: Option<Ipv4Addr>,
 }
 
 impl HandOver {
@@ -49,22 +52,33 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         invitation,
         ..
     } = subject;
-    let task = Task {
+    let announce = subject.own_ip.unwrap_or(shared.settings.announce);
+    let ports = shared.settings.ports.clone();
+    let policy = shared.settings.policy.clone().announcing(announce);
+    let (call, recordings) = (
+        shared.settings.call.clone(),
+        shared.settings.recordings.clone(),
+    );
+    let task = move |network| Task {
         invitation,
         role: subject.role,
         bridge: subject.bridge,
         peer: subject.peer,
         media: subject.media,
-        own_ip: shared.settings.announce,
-        policy: shared.settings.policy.clone(),
-        call: shared.settings.call.clone(),
-        recordings: shared.settings.recordings.clone(),
+        network,
+        policy,
+        call,
+        recordings,
         orders: incoming,
         reports: outgoing,
     };
-    shared
-        .tasks
-        .spawn_on(adapter::run(kind, task), &shared.runtime);
+    shared.tasks.spawn_on(
+        async move {
+            let network = Network::announcing(announce, ports).await;
+            adapter::run(kind, task(network)).await;
+        },
+        &shared.runtime,
+    );
     let hub = Arc::downgrade(shared);
     shared.tasks.spawn_on(
         async move {
@@ -96,9 +110,9 @@ pub(super) struct Entropy {
 }
 
 /// Draws what an INVITE needs.
-pub(super) fn entropy() -> Result<Entropy, InviteError> {
+pub(super) fn entropy() -> Result<Entropy, VerbError> {
     let mut bytes = [0u8; 20];
-    getrandom::fill(&mut bytes).map_err(|_| InviteError::NoEntropy)?;
+    getrandom::fill(&mut bytes).map_err(|_| VerbError::NoEntropy)?;
     let [a, b, c, d, id @ ..] = bytes;
     let cookie = u32::from_le_bytes([a, b, c, d]) % 999_999 + 1;
     let hex: String = id.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -11,6 +11,8 @@
 mod account;
 mod carrier;
 mod handover;
+mod treatment;
+mod verbs;
 
 use std::{
     collections::BTreeMap,
@@ -30,12 +32,13 @@ use crate::{
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
-    endpoint::policy::Policy,
+    endpoint::{place::PortRange, policy::Policy},
     event::Event,
-    negotiation::{self, InvitationId},
+    negotiation,
 };
 use account::Account;
 pub use carrier::{AccountId, Carrier, Delivery, Invitations, Verdict};
+pub use verbs::{Open, VerbError};
 
 /// How many events a slow subscriber may lag behind before it misses some.
 const EVENT_BACKLOG: usize = 1024;
@@ -49,8 +52,11 @@ pub struct Settings {
     pub rules: Rules,
     /// Which addresses of theirs are allowed.
     pub policy: Policy,
-    /// The address of ours that peers are told.
+    /// The address of ours that peers are told, unless the front knows a better one. It may be a
+    /// router's.
     pub announce: Ipv4Addr,
+    /// The ports that peers may be told; any without it.
+    pub ports: Option<PortRange>,
     /// Where recordings go; made when the first one is written.
     pub recordings: PathBuf,
     /// How calls are made (voice and video).
@@ -68,11 +74,12 @@ impl Settings {
     /// The first bridge file that is wrong.
     pub fn from_config(config: &Config, announce: Ipv4Addr) -> Result<Self, BridgeError> {
         Ok(Self {
-            registry: Arc::new(Registry::here()?),
+            registry: Arc::new(Registry::here()?.with_unknown(config.unknown)),
             rules: config.rules(),
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
             announce,
+            ports: config.network.ports.clone(),
             recordings: config.recordings_folder(),
             call: config.call.clone(),
             unclaimed: config.unclaimed,
@@ -108,21 +115,6 @@ struct Accounts {
     table: BTreeMap<AccountId, Account>,
 }
 
-/// Why [`Dispatcher::invite`] cannot.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InviteError {
-    /// No such account is signed in.
-    #[error("that account is not signed in")]
-    NoAccount,
-    /// No bridge has that id.
-    #[error("no application is called {0:?}; `msn-handoff bridges` lists them")]
-    NoApplication(String),
-    /// The operating system gave no random numbers.
-    #[error("no random numbers for the cookie")]
-    NoEntropy,
-}
-
 impl Dispatcher {
     /// Starts the hub on the current tokio runtime.
     #[must_use]
@@ -145,42 +137,6 @@ impl Dispatcher {
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.shared.events.subscribe()
-    }
-
-    /// Invites `peer` to the application with that bridge id.
-    ///
-    /// # Errors
-    /// When the account or the application is unknown.
-    pub fn invite(
-        &self,
-        id: AccountId,
-        peer: &str,
-        application: &str,
-    ) -> Result<InvitationId, InviteError> {
-        let bridge = self
-            .shared
-            .settings
-            .registry
-            .by_id(application)
-            .ok_or_else(|| InviteError::NoApplication(application.to_owned()))?;
-        let mut accounts = self.shared.lock();
-        let account = accounts.here(id).ok_or(InviteError::NoAccount)?;
-        account.invite(&self.shared, peer, bridge)
-    }
-
-    /// Says yes to an offer.
-    pub fn accept(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.accept(shared, invitation));
-    }
-
-    /// Says no to an offer.
-    pub fn decline(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.decline(shared, invitation));
-    }
-
-    /// Ends an invitation, whatever its state.
-    pub fn hang_up(&self, id: AccountId, invitation: InvitationId) {
-        self.with(id, |account, shared| account.hang_up(shared, invitation));
     }
 
     /// Ends every invitation and waits until every adapter has cleaned up.
@@ -235,6 +191,15 @@ impl Shared {
 impl Invitations for Dispatcher {
     fn attach(&self, handle: &str, carrier: Arc<dyn Carrier>) -> AccountId {
         let mut accounts = self.shared.lock();
+        // Something of an earlier sign-in still runs.
+        let back = accounts.table.iter_mut().find(|(_, account)| {
+            account.is_signed_out() && account.handle().eq_ignore_ascii_case(handle)
+        });
+        if let Some((id, account)) = back {
+            account.come_back(carrier);
+            tracing::info!(account = handle, "signed in again");
+            return *id;
+        }
         accounts.last += 1;
         let id = AccountId(accounts.last);
         let account = Account::new(
@@ -279,8 +244,17 @@ impl Invitations for Dispatcher {
         }
     }
 
+    fn typed_elsewhere(&self, id: AccountId, text: &str) -> Option<String> {
+        chat::Command::parse(text)?;
+        self.with(id, |_, _| Some(chat::one_contact()))
+    }
+
     fn carrier_lost(&self, id: AccountId, peer: &str) {
         self.with(id, |account, shared| account.carrier_lost(shared, peer));
+    }
+
+    fn carrier_back(&self, id: AccountId, peer: &str) {
+        self.with(id, |account, shared| account.carrier_back(shared, peer));
     }
 
     fn undelivered(&self, id: AccountId, delivery: Delivery) {

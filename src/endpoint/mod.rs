@@ -1,5 +1,8 @@
 //! Which address is ours to announce, which of theirs is allowed, and every socket we open.
 
+pub mod activation;
 pub mod own;
+pub mod place;
 pub mod policy;
 pub mod socket;
+pub mod whereabouts;

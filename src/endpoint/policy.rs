@@ -84,6 +84,13 @@ impl Policy {
         }
     }
 
+    /// The same, for another address that peers are told.
+    #[must_use]
+    pub fn announcing(mut self, announced: Ipv4Addr) -> Self {
+        self.loopback = announced.is_loopback();
+        self
+    }
+
     /// The same, knowing where we listen: a peer that names that address would have us talk to
     /// ourselves. No configuration permits it.
     #[must_use]

@@ -5,14 +5,18 @@
 #![allow(clippy::disallowed_methods, reason = "the owner of sockets")]
 
 use std::{
-    io,
+    io, iter,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream};
 
-use super::policy::Allowed;
+use super::{
+    place::{Place, PortRange},
+    policy::Allowed,
+};
 
 /// How often a pair of ports is tried before giving up: the system chooses the first of the two,
 /// and the second may be taken.
@@ -64,6 +68,32 @@ pub async fn tcp_connect_peer_from(
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
+/// Listens on a socket of the file system, in place of one that nobody listens on any more.
+///
+/// # Errors
+/// As the system says; [`io::ErrorKind::AddrInUse`] when somebody listens there.
+pub async fn unix_listen(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+        bound => return bound,
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// Connects to a socket of the file system.
+///
+/// # Errors
+/// As the system says.
+pub async fn unix_connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}
+
 /// Binds UDP.
 ///
 /// # Errors
@@ -77,9 +107,14 @@ pub async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 ///
 /// # Errors
 /// As the system says, or [`io::ErrorKind::AddrInUse`] after many tries.
-pub async fn udp_tcp_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> {
-    for _ in 0..PAIR_TRIES {
-        let listener = TcpListener::bind((ip, 0)).await?;
+pub async fn udp_tcp_pair(place: impl Into<Place>) -> io::Result<(UdpSocket, TcpListener)> {
+    let place = place.into();
+    for port in candidates(&place) {
+        let listener = match TcpListener::bind((place.ip, port)).await {
+            Ok(listener) => listener,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            Err(error) => return Err(error),
+        };
         match UdpSocket::bind(listener.local_addr()?).await {
             Ok(socket) => return Ok((socket, listener)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -87,6 +122,16 @@ pub async fn udp_tcp_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> 
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// The ports to try: those the user allows, or 0, with which the system chooses.
+fn candidates(place: &Place) -> impl Iterator<Item = u16> + use<> {
+    let allowed = place.ports.as_ref().map(PortRange::iter);
+    let tries = if allowed.is_none() { PAIR_TRIES } else { 0 };
+    allowed
+        .into_iter()
+        .flatten()
+        .chain(iter::repeat_n(0, tries))
 }
 
 /// Room for what arrives while the process is held up. With the system's default a relay at 10,000
@@ -97,16 +142,26 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 ///
 /// # Errors
 /// As [`udp_tcp_pair`].
-pub async fn rtp_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, UdpSocket)> {
-    let (rtp, rtcp) = even_pair(ip).await?;
+pub async fn rtp_pair(place: impl Into<Place>) -> io::Result<(UdpSocket, UdpSocket)> {
+    let (rtp, rtcp) = even_pair(&place.into()).await?;
     // As much as the system grants; less is no failure.
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&rtp, RECEIVE_BUFFER);
     Ok((rtp, rtcp))
 }
 
-async fn even_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, UdpSocket)> {
-    for _ in 0..PAIR_TRIES {
-        let first = UdpSocket::bind((ip, 0)).await?;
+async fn even_pair(place: &Place) -> io::Result<(UdpSocket, UdpSocket)> {
+    let ip = place.ip;
+    for port in candidates(place) {
+        // Of an allowed range no port below or above it may be taken.
+        let last = place.ports.as_ref().and_then(|range| range.iter().last());
+        if port != 0 && (!port.is_multiple_of(2) || last == Some(port)) {
+            continue;
+        }
+        let first = match UdpSocket::bind((ip, port)).await {
+            Ok(first) => first,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            Err(error) => return Err(error),
+        };
         let port = first.local_addr()?.port();
         // Port 65535 is odd, so the neighbour of an even port always exists.
         let (even, odd) = (port & !1, port | 1);
@@ -128,7 +183,7 @@ async fn even_pair(ip: Ipv4Addr) -> io::Result<(UdpSocket, UdpSocket)> {
 /// As [`udp_tcp_pair`].
 pub async fn free_port(ip: Ipv4Addr) -> io::Result<u16> {
     for _ in 0..PAIR_TRIES {
-        let (even, _odd) = even_pair(ip).await?;
+        let (even, _odd) = even_pair(&ip.into()).await?;
         let port = even.local_addr()?.port();
         let next = SocketAddr::from((ip, port + 1));
         let both = (

@@ -6,18 +6,18 @@
 //! the old process, and the programs of another run that is alive are left alone.
 
 use std::{
-    ffi::OsString,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use rustix::process::{Signal, getuid};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::processes::{self, Process};
+use crate::runtime_folder::{make_private, runtime_folder};
 
 /// The variable that marks each process of a program, also those whose leader is gone.
 const MARK: &str = "MSN_HANDOFF_PROGRAM";
@@ -80,17 +80,10 @@ pub(super) fn enter(folder: &Path, leader: i32, mark: &str) -> io::Result<Record
     Ok(record)
 }
 
-/// The folder of this user's entries: below `$XDG_RUNTIME_DIR`, else in the temporary folder.
+/// The folder of this user's entries.
 #[must_use]
 pub fn programs_folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()) {
-        Some(runtime) => Path::new(&runtime).join("msn-handoff").join("programs"),
-        None => {
-            let mut name = OsString::from("msn-handoff-");
-            name.push(getuid().as_raw().to_string());
-            std::env::temp_dir().join(name).join("programs")
-        }
-    }
+    runtime_folder().join("programs")
 }
 
 /// Ends the programs that a run which is no longer alive has left behind, and clears their
@@ -165,32 +158,6 @@ fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
-}
-
-/// Makes the folder, and makes sure that it is ours alone: its entries say what is to be killed.
-fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let ours = getuid().as_raw();
-    let metadata = fs::symlink_metadata(folder)?;
-    // Where it stands, nobody may put another one in its place: root may, and in a sticky folder
-    // like /tmp others may not.
-    let above = fs::metadata(folder.parent().unwrap_or(folder))?;
-    let others_may_write = |mode: u32| mode & 0o022 != 0;
-    if !metadata.is_dir()
-        || metadata.uid() != ours
-        || others_may_write(metadata.mode())
-        || ![0, ours].contains(&above.uid())
-        || (others_may_write(above.mode()) && above.mode() & 0o1000 == 0)
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!("{} is not ours alone", folder.display()),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

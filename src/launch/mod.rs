@@ -7,6 +7,7 @@
 //! whole group when it is dropped.
 
 mod environment;
+mod help;
 mod leftovers;
 mod output;
 mod plan;
@@ -15,6 +16,7 @@ mod processes;
 mod program;
 mod ready;
 
+pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};
 pub use plan::{Plan, Ready, Stop};
 pub use private_dir::PrivateDir;

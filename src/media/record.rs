@@ -3,14 +3,17 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io,
     net::SocketAddrV4,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::rtp::{self, Datagram};
+use super::{
+    pcap::Pcap,
+    rtp::{self, Datagram},
+};
 
 /// The largest file that is written; the rest of the stream is not kept.
 const MAX_BYTES: u64 = 1 << 30;
@@ -33,19 +36,12 @@ pub fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// IPv4 packets without a link layer, in the registry of link types.
-const LINKTYPE_IPV4: u32 = 228;
-/// Length of an IPv4 and a UDP header.
-const HEADERS: usize = 28;
-
-/// A pcap file being written.
+/// A pcap file of one stream of RTP being written.
 #[derive(Debug)]
 pub struct Dump {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: Pcap,
     from: SocketAddrV4,
     to: SocketAddrV4,
-    written: u64,
 }
 
 impl Dump {
@@ -54,18 +50,8 @@ impl Dump {
     /// # Errors
     /// As [`create`].
     pub fn create(path: &Path, from: SocketAddrV4, to: SocketAddrV4) -> io::Result<Self> {
-        let mut file = BufWriter::new(create(path)?);
-        // Magic number for microseconds, version 2.4, no time zone, no accuracy, longest packet.
-        for word in [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65_535, LINKTYPE_IPV4] {
-            file.write_all(&word.to_be_bytes())?;
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            from,
-            to,
-            written: 0,
-        })
+        let file = Pcap::create(path)?;
+        Ok(Self { file, from, to })
     }
 
     /// Keeps a datagram that came `at` so long after the beginning. What is neither RTP nor RTCP
@@ -74,45 +60,18 @@ impl Dump {
     /// # Errors
     /// As the file system says.
     pub fn keep(&mut self, datagram: &[u8], at: Duration) -> io::Result<()> {
-        let (Ok(whole), Ok(udp)) = (
-            u16::try_from(datagram.len() + HEADERS),
-            u16::try_from(datagram.len() + 8),
-        ) else {
-            return Ok(());
-        };
-        if rtp::read(datagram) == Datagram::Other || self.written > MAX_BYTES {
+        if rtp::read(datagram) == Datagram::Other || self.file.len() > MAX_BYTES {
             return Ok(());
         }
-        let seconds = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
-        for word in [seconds, at.subsec_micros(), whole.into(), whole.into()] {
-            self.file.write_all(&word.to_be_bytes())?;
-        }
-        // IPv4 (RFC 791): no options, no fragments, time to live 64, UDP; then UDP (RFC 768). The
-        // checksums are left out: this was never on a wire in this form.
-        self.file.write_all(&[0x45, 0])?;
-        self.file.write_all(&whole.to_be_bytes())?;
-        self.file.write_all(&[0, 0, 0, 0, 64, 17, 0, 0])?;
-        self.file.write_all(&self.from.ip().octets())?;
-        self.file.write_all(&self.to.ip().octets())?;
-        for part in [self.from.port(), self.to.port(), udp, 0] {
-            self.file.write_all(&part.to_be_bytes())?;
-        }
-        self.file.write_all(datagram)?;
-        self.written += u64::from(whole);
-        Ok(())
+        self.file.udp(at, self.from, self.to, datagram)
     }
 
     /// Completes the file; `None` when nothing came, and then there is no file.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn finish(mut self) -> io::Result<Option<PathBuf>> {
-        self.file.flush()?;
-        if self.written == 0 {
-            std::fs::remove_file(&self.path)?;
-            return Ok(None);
-        }
-        Ok(Some(self.path))
+    pub fn finish(self) -> io::Result<Option<PathBuf>> {
+        self.file.finish()
     }
 }
 

@@ -19,10 +19,15 @@ use super::{
     rtp::{self, Datagram},
     statistics::{Statistics, Summary},
 };
-use crate::{clock::Clock, endpoint::socket};
+use crate::{
+    clock::Clock,
+    endpoint::{place::Place, socket},
+};
 
 /// Largest packet carried; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
 const MAX_PACKET: usize = 2048;
+/// Most datagrams of each side that are carried after the end.
+const MAX_LEFT: usize = 256;
 /// How long a socket that fails is left alone.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -59,7 +64,10 @@ pub struct RelayStatistics {
 pub struct Relay {
     shared: Arc<Shared>,
     ports: [u16; 2],
+    peer_ip: Ipv4Addr,
     own: [SocketAddr; 4],
+    /// Both sides of both channels.
+    lines: [Line; 2],
     /// Ends its tasks when it is dropped.
     tasks: JoinSet<()>,
 }
@@ -94,14 +102,23 @@ enum Channel {
     Rtcp,
 }
 
+/// The sockets of one channel: the peer's side and the agent's.
+#[derive(Debug)]
+struct Line {
+    channel: Channel,
+    sockets: [Arc<UdpSocket>; 2],
+}
+
 impl Relay {
     /// Opens both sides, each at an even port that the system chooses and at the next one. Nothing
     /// is carried yet.
     ///
     /// # Errors
     /// As [`socket::rtp_pair`].
-    pub async fn open(peer_side_ip: Ipv4Addr, agent_side_ip: Ipv4Addr) -> io::Result<Self> {
-        let (peer_rtp, peer_rtcp) = socket::rtp_pair(peer_side_ip).await?;
+    pub async fn open(peer_side: impl Into<Place>, agent_side_ip: Ipv4Addr) -> io::Result<Self> {
+        let peer_side = peer_side.into();
+        let peer_side_ip = peer_side.ip;
+        let (peer_rtp, peer_rtcp) = socket::rtp_pair(peer_side).await?;
         let (agent_rtp, agent_rtcp) = socket::rtp_pair(agent_side_ip).await?;
         let own = [
             peer_rtp.local_addr()?,
@@ -115,19 +132,27 @@ impl Relay {
             state: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
-        for (channel, peer, agent) in [
+        let lines = [
             (Channel::Rtp, peer_rtp, agent_rtp),
             (Channel::Rtcp, peer_rtcp, agent_rtcp),
-        ] {
-            let (peer, agent) = (Arc::new(peer), Arc::new(agent));
-            for (side, from, to) in [(PEER, peer.clone(), agent.clone()), (AGENT, agent, peer)] {
-                tasks.spawn(carry(shared.clone(), side, channel, from, to));
+        ]
+        .map(|(channel, peer, agent)| Line {
+            channel,
+            sockets: [Arc::new(peer), Arc::new(agent)],
+        });
+        for line in &lines {
+            let [peer, agent] = &line.sockets;
+            for (side, from, to) in [(PEER, peer, agent), (AGENT, agent, peer)] {
+                let (from, to) = (from.clone(), to.clone());
+                tasks.spawn(carry(shared.clone(), side, line.channel, from, to));
             }
         }
         Ok(Self {
             shared,
             ports: [peer.port(), agent.port()],
+            peer_ip: peer_side_ip,
             own,
+            lines,
             tasks,
         })
     }
@@ -136,6 +161,12 @@ impl Relay {
     #[must_use]
     pub fn peer_port(&self) -> u16 {
         self.ports[PEER]
+    }
+
+    /// Address of the peer's side.
+    #[must_use]
+    pub fn peer_ip(&self) -> Ipv4Addr {
+        self.peer_ip
     }
 
     /// RTP port of the agent's side; RTCP is at the next one.
@@ -181,7 +212,36 @@ impl Relay {
     /// What came so far.
     #[must_use]
     pub fn statistics(&self) -> RelayStatistics {
-        let state = self.shared.state();
+        self.shared.statistics()
+    }
+
+    /// Ends it: what has arrived is still carried (a BYE is the last word of a call), then the
+    /// sockets are closed. Dropping ends it as well, a moment later, and carries nothing more.
+    pub async fn close(mut self) -> RelayStatistics {
+        self.tasks.shutdown().await;
+        let statistics = self.shared.clone();
+        for Line { channel, sockets } in self.lines {
+            let [Some(peer), Some(agent)] = sockets.map(Arc::into_inner) else {
+                continue;
+            };
+            // What the runtime has not seen yet is there all the same.
+            if let (Ok(peer), Ok(agent)) = (peer.into_std(), agent.into_std()) {
+                self.shared.empty(PEER, channel, &peer, &agent);
+                self.shared.empty(AGENT, channel, &agent, &peer);
+            }
+        }
+        statistics.statistics()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change below is complete before anything could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn statistics(&self) -> RelayStatistics {
+        let state = self.state();
         let traffic = |side: &Side| Traffic {
             stream: side.stream.summary(),
             ..side.traffic
@@ -192,17 +252,30 @@ impl Relay {
         }
     }
 
-    /// Ends it: the sockets are closed when this returns. Dropping ends it as well, a moment later.
-    pub async fn close(mut self) -> RelayStatistics {
-        self.tasks.shutdown().await;
-        self.statistics()
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change below is complete before anything could panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Carries what one side has already received; the sockets do not wait.
+    fn empty(
+        &self,
+        side: usize,
+        channel: Channel,
+        from: &std::net::UdpSocket,
+        to: &std::net::UdpSocket,
+    ) {
+        let mut buffer = [0_u8; MAX_PACKET + 1];
+        for _ in 0..MAX_LEFT {
+            let (length, source) = match from.recv_from(&mut buffer) {
+                Ok(got) => got,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP answer to an earlier packet.
+                Err(_) => continue,
+            };
+            let datagram = buffer.get(..length).filter(|all| all.len() <= MAX_PACKET);
+            if let (Some(target), Some(datagram)) =
+                (self.judge(side, channel, datagram, source), datagram)
+                && to.send_to(datagram, target).is_err()
+            {
+                self.failed(side, length);
+            }
+        }
     }
 
     /// Where a datagram of one side goes, if anywhere.

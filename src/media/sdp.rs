@@ -184,6 +184,18 @@ pub struct Media {
     format_text: String,
 }
 
+impl Media {
+    /// Whether this offers RTC's T.120 data.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        let (proto, format) = DATA;
+        self.kind == Kind::Application
+            && self.port != 0
+            && self.proto.eq_ignore_ascii_case(proto)
+            && self.format_text.eq_ignore_ascii_case(format)
+    }
+}
+
 /// What a description says about encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encryption {
@@ -528,6 +540,38 @@ pub fn answer(theirs: &Session, ours: &Ours) -> Result<Answer, Refusal> {
     })
 }
 
+/// RTC's T.120 data channel (MS-SDP 3.1.5.2.1): what is written after the port.
+const DATA: (&str, &str) = ("tcp", "msdata");
+
+/// Answers an offer of T.120 data, which is taken at `port`: the line mirrored, without any
+/// encryption, and every other medium refused.
+///
+/// # Errors
+/// When it cannot be taken; see [`Refusal`].
+pub fn answer_data(theirs: &Session, ours: &Ours, port: u16) -> Result<Vec<u8>, Refusal> {
+    if theirs.encryption == Encryption::Required {
+        return Err(Refusal::Encryption);
+    }
+    let mut session = blank(ours);
+    let mut taken = false;
+    for media in &theirs.media {
+        let mut line = refused(media);
+        if media.is_data() && !taken {
+            taken = true;
+            line.port = port;
+            if media.direction != Direction::Both {
+                line.add_attribute_from_str(media.direction.reversed().name());
+            }
+        }
+        session.medias.push(line);
+    }
+    if taken {
+        Ok(printed(&session))
+    } else {
+        Err(Refusal::Nothing)
+    }
+}
+
 /// The formats of `theirs` that `ours` has too, under their payload types.
 #[must_use]
 pub fn common(theirs: &[Format], ours: &[Format]) -> Vec<Format> {
@@ -634,6 +678,49 @@ mod tests {
 
     fn numbers(formats: &[Format]) -> Vec<u8> {
         formats.iter().map(|f| f.payload_type).collect()
+    }
+
+    /// What MS-SDP 3.1.5.2.1 shows for application sharing, `more` added.
+    fn data(more: &str) -> Session {
+        let text = format!(
+            "v=0\r\no=- 0 0 IN IP4 192.168.1.5\r\ns=session\r\nc=IN IP4 192.168.1.5\r\nt=0 0\r\n\
+             m=application 1503 tcp msdata\r\n{more}"
+        );
+        read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn data_is_answered_with_its_line_mirrored() {
+        let text = |more: &str, port| {
+            let answer = answer_data(&data(more), &ours(), port).unwrap();
+            let text = String::from_utf8(answer).unwrap();
+            text.split_once("m=").unwrap().1.to_owned()
+        };
+        assert_eq!(text("", 1503), "application 1503 tcp msdata\r\n");
+        assert_eq!(
+            text("a=sendonly\r\na=encryption:optional\r\n", 1603),
+            "application 1603 tcp msdata\r\na=recvonly\r\n"
+        );
+        assert_eq!(
+            text(
+                "m=audio 5004 RTP/AVP 0\r\nm=application 1503 tcp msdata\r\n",
+                1503
+            ),
+            "application 1503 tcp msdata\r\nm=audio 0 RTP/AVP 0\r\nm=application 0 tcp msdata\r\n"
+        );
+    }
+
+    #[test]
+    fn data_that_must_be_encrypted_or_is_none_is_refused() {
+        let refusal = |session: &Session| answer_data(session, &ours(), 1503).unwrap_err();
+        let required = data("a=encryption:required\r\n");
+        assert_eq!(refusal(&required), Refusal::Encryption);
+        let sound = read(b"v=0\r\nm=audio 5004 RTP/AVP 0\r\n").unwrap();
+        assert_eq!(refusal(&sound), Refusal::Nothing);
+        for line in ["0 tcp msdata", "1503 udp msdata", "1503 tcp wb"] {
+            let other = read(format!("v=0\r\nm=application {line}\r\n").as_bytes()).unwrap();
+            assert_eq!(refusal(&other), Refusal::Nothing, "{line}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         Accept, AcceptedBy, AddressSource, Cancel, CancelCode, Candidate, Capabilities, Connection,
         Context, Cookie, Invite, MAX_CONTEXT_DATA, read_address,
     },
-    negotiation::{AddressForm, Announced, Role, session::Session},
+    negotiation::{AddressForm, Announced, Announcement, Role, session::Session},
 };
 
 /// Cuts context data into messages the peer's API takes: at most 300 characters each (bytes, where
@@ -168,10 +168,15 @@ fn announced_address(
     session: &Session,
     own: &Announced,
 ) -> Result<Option<(Ipv4Addr, Option<u16>)>, String> {
+    let must_listen = session
+        .application
+        .must_listen(session.role, Announcement::Accept);
     match (session.application.address, own.port) {
         (AddressForm::None, _) => Ok(None),
         (AddressForm::Ip, _) => Ok(Some((own.ip, None))),
         (AddressForm::IpPort, Some(port)) if port != 0 => Ok(Some((own.ip, Some(port)))),
+        // Who calls has no port to be called at.
+        (AddressForm::IpPort, None) if !must_listen => Ok(Some((own.ip, None))),
         (AddressForm::IpPort, _) => Err("no port to announce".to_owned()),
     }
 }

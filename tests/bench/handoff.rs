@@ -119,6 +119,7 @@ async fn rounds() -> (Vec<Duration>, Vec<Duration>) {
         },
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
+        ports: None,
         recordings: folder.path().to_owned(),
         call: Call::default(),
         unclaimed: None,
@@ -129,6 +130,7 @@ async fn rounds() -> (Vec<Duration>, Vec<Duration>) {
     let settings = ProxySettings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         server: server.ns_addr().to_string(),
+        follow: false,
     };
     let proxy = Proxy::bind(settings, Arc::new(hub.clone())).await.unwrap();
     let door = proxy.local_addr();

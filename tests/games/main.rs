@@ -5,38 +5,26 @@
 mod directplay;
 mod forward;
 mod negotiated;
+mod programs;
 mod quake3;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    net::Ipv4Addr,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
 use msn_handoff::{
     adapter::{self, Order, Report, Task},
     bridge::{Bridge, Reading, read_file},
     config::Call,
-    endpoint::policy::Policy,
+    endpoint::{place::Network, policy::Policy},
     invitation::{AddressSource, Candidate},
     negotiation::{Announcement, InvitationId, Remote, Role},
 };
+use support::sides::address;
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
-
-/// A loopback address that no other test uses, so that a game's fixed ports are free there.
-fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
-}
 
 /// Reads a bridge as a user would write it.
 fn bridge(dir: &Path, text: &str) -> Arc<Bridge> {
@@ -68,7 +56,7 @@ impl Running {
             bridge: Arc::clone(bridge),
             peer: "bob@example.com".into(),
             media: Vec::new(),
-            own_ip,
+            network: Network::plain(own_ip),
             policy: Policy::new(own_ip, Vec::new()),
             call: Call::default(),
             recordings: "/nonexistent".into(),

@@ -56,6 +56,8 @@ pub(crate) struct Fake {
     told: mpsc::UnboundedSender<Told>,
     carriers: Mutex<HashMap<String, Arc<dyn Carrier>>>,
     numbers: AtomicU64,
+    /// Who has come into a switchboard, in order.
+    pub(crate) back: Mutex<Vec<String>>,
 }
 
 impl Invitations for Fake {
@@ -93,8 +95,16 @@ impl Invitations for Fake {
         }
     }
 
+    fn typed_elsewhere(&self, _: AccountId, text: &str) -> Option<String> {
+        text.starts_with("/ours").then(|| "not here".to_owned())
+    }
+
     fn carrier_lost(&self, _: AccountId, peer: &str) {
         self.tell(Told::Lost(peer.to_owned()));
+    }
+
+    fn carrier_back(&self, _: AccountId, peer: &str) {
+        self.back.lock().unwrap().push(peer.to_owned());
     }
 
     fn undelivered(&self, _: AccountId, delivery: Delivery) {
@@ -129,10 +139,12 @@ impl Front {
             told: tell,
             carriers: Mutex::default(),
             numbers: AtomicU64::new(1),
+            back: Mutex::default(),
         });
         let settings = ProxySettings {
             listen: free(),
             server: server.to_string(),
+            follow: false,
         };
         let proxy = Proxy::bind(settings, Arc::clone(&fake) as Arc<dyn Invitations>)
             .await

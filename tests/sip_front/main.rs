@@ -21,7 +21,11 @@ use msn_handoff::{
     adapter::{self, Order, Report, Task},
     bridge::{self, AdapterKind, Bridge, Reading, Registry, Requires},
     config::{Call, Caller},
-    endpoint::{policy::Policy, socket},
+    endpoint::{
+        place::{Network, Place},
+        policy::Policy,
+        socket,
+    },
     invitation::{AddressSource, Candidate},
     launch::{self, Plan, Program, Ready, Stop},
     media::sip::{self, Draft, Message, Text, Token},
@@ -48,6 +52,16 @@ fn start(role: Role, bridge: Arc<Bridge>, call: Call) -> Given {
 }
 
 fn start_in(role: Role, bridge: Arc<Bridge>, call: Call, recordings: PathBuf) -> Given {
+    start_at(role, bridge, call, recordings, Network::plain(HERE))
+}
+
+fn start_at(
+    role: Role,
+    bridge: Arc<Bridge>,
+    call: Call,
+    recordings: PathBuf,
+    network: Network,
+) -> Given {
     let (orders, orders_in) = mpsc::unbounded_channel();
     let (reports_out, reports) = mpsc::unbounded_channel();
     let task = Task {
@@ -56,7 +70,7 @@ fn start_in(role: Role, bridge: Arc<Bridge>, call: Call, recordings: PathBuf) ->
         bridge,
         peer: "alice@example.com".to_owned(),
         media: Vec::new(),
-        own_ip: HERE,
+        network,
         policy: Policy::new(HERE, Vec::new()),
         call,
         recordings,
@@ -261,7 +275,7 @@ async fn the_linphone_of_the_built_in_bridge_takes_a_call_of_rtc() {
     rtc.hang_up().await;
     let seen = given.until("the end", finished).await;
     assert!(says(&seen, "linphone"), "its end is told: {seen:?}");
-    assert!(says(&seen, "the peer hung up after 0:0"), "{seen:?}");
+    assert!(says(&seen, "the peer hung up"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -785,4 +799,76 @@ async fn the_picture_of_rtc_is_recorded_where_there_is_no_player() {
         types.len() > 10 && types.iter().all(|kind| *kind == 34),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_router_its_address_is_told_and_ours_is_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = Ipv4Addr::new(203, 0, 113, 9);
+    let first = support::ports().await;
+    let ports = format!("{first}-{}", first + 15).parse().unwrap();
+    let network = Network {
+        bind: Place {
+            ip: HERE,
+            ports: Some(ports),
+        },
+        announce: router,
+    };
+    let handoffs = "[[handoff]]\nname = \"ours\"\nadapter = \"sip\"\nbuiltin = true\n";
+    let bridge = bridge(dir.path(), handoffs);
+    let recordings = dir.path().to_owned();
+    let call = Call::default();
+    let mut given = start_at(Role::Invitee, bridge, call, recordings, network);
+    given
+        .orders
+        .send(Order::Prepare(Announcement::Accept))
+        .unwrap();
+    let Some(Report::Ready(told)) = within("ready", given.reports.recv()).await else {
+        panic!("not ready")
+    };
+    let port = told.port.unwrap();
+    assert_eq!(told.ip, router);
+    let connection = told.connection.unwrap();
+    assert_eq!(connection.public_ip, Some(router));
+    assert_eq!(connection.private_ip, Some(HERE));
+    let allowed = first..first + 16;
+    assert!(allowed.contains(&port), "{port}");
+
+    // The call comes to the bound address, as a router would bring it.
+    let rtc = socket::udp((HERE, 0).into()).await.unwrap();
+    given.connected(rtc.local_addr().unwrap().port());
+    let sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+               m=audio 40000 RTP/AVP 0\r\n";
+    let invite = format!(
+        "INVITE sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {at}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@example.com>;tag=1\r\nTo: <sip:127.0.0.1:{port}>\r\nCall-ID: x@127.0.0.1\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:{at}>\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {length}\r\n\r\n{sdp}",
+        at = rtc.local_addr().unwrap(),
+        length = sdp.len()
+    );
+    let mut buffer = [0; 4096];
+    let answer = within("the answer", async {
+        loop {
+            rtc.send_to(invite.as_bytes(), (HERE, port)).await.unwrap();
+            let got = tokio::time::timeout(Duration::from_millis(500), rtc.recv(&mut buffer)).await;
+            if let Ok(Ok(length)) = got {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if text.starts_with("SIP/2.0 200") {
+                    return text;
+                }
+            }
+        }
+    })
+    .await;
+    assert!(answer.contains("c=IN IP4 203.0.113.9\r\n"), "{answer}");
+    assert!(answer.contains(&format!("@203.0.113.9:{port}")), "{answer}");
+    let audio = answer.split("m=audio ").nth(1).unwrap();
+    let audio: u16 = audio.split(' ').next().unwrap().parse().unwrap();
+    assert!(
+        allowed.contains(&audio) && audio.is_multiple_of(2),
+        "{audio}"
+    );
+    given.orders.send(Order::End).unwrap();
+    given.until("the end", finished).await;
 }

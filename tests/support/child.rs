@@ -22,11 +22,21 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts `name`, a program by its name or path, in `dir`, with its home there as well.
-    #[allow(clippy::disallowed_methods, reason = "the tests' owner of processes")]
     pub(crate) fn start(
         name: &str,
         args: impl IntoIterator<Item = impl AsRef<OsStr>>,
         dir: &std::path::Path,
+    ) -> Self {
+        Self::start_with(name, args, dir, &[])
+    }
+
+    /// The same, with these variables.
+    #[allow(clippy::disallowed_methods, reason = "the tests' owner of processes")]
+    pub(crate) fn start_with(
+        name: &str,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        dir: &std::path::Path,
+        variables: &[(&str, &str)],
     ) -> Self {
         let short = std::path::Path::new(name).file_name().unwrap();
         let output = dir.join(format!("{}.out", short.display()));
@@ -38,6 +48,7 @@ impl Child {
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_DATA_HOME")
             .env("XDG_RUNTIME_DIR", dir)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)

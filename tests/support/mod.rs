@@ -14,8 +14,11 @@ pub(crate) mod handset;
 pub(crate) mod linphone;
 pub(crate) mod media;
 pub(crate) mod rtc;
+pub(crate) mod screen;
+pub(crate) mod sides;
 pub(crate) mod sockets;
 pub(crate) mod sound;
+pub(crate) mod wireshark;
 
 use std::{
     net::Ipv4Addr,

@@ -47,6 +47,17 @@ impl Rtc {
         Self::start(dir, "rtc_uac.xml", transport, port, &more).await
     }
 
+    /// Calls `target` as that scenario has it, from a port of its own.
+    pub(crate) async fn plays(
+        dir: &Path,
+        scenario: &str,
+        transport: Transport,
+        target: SocketAddr,
+    ) -> Self {
+        let port = ports().await;
+        Self::start(dir, scenario, transport, port, &[target.to_string()]).await
+    }
+
     /// Takes one call, on a port of its own.
     pub(crate) async fn answers(dir: &Path, transport: Transport) -> Self {
         let port = ports().await;
@@ -187,7 +198,8 @@ impl Rtc {
         assert_eq!(code, Some(0), "sipp: {errors}");
     }
 
-    async fn logged(&self, key: &str) -> String {
+    /// What the scenario has logged after `key`, once it has.
+    pub(crate) async fn logged(&self, key: &str) -> String {
         until(&format!("{key:?} in sipp's log"), || {
             let log = fs::read_to_string(&self.log).ok()?;
             // Only whole lines: it may be writing.

@@ -27,15 +27,13 @@ async fn the_peer_calls(agent: Agent, transport: Transport) {
     rtc.hangs_up().await;
     rtc.finish().await;
     let reason = stage.ends().await;
-    assert!(reason.starts_with("the peer hung up after "), "{reason}");
+    assert!(
+        reason.starts_with("the peer hung up; the contact's sound: "),
+        "{reason}"
+    );
     stage.is_cleared(pid, ours).await;
     the_peer_is_told(&stage).await;
-    the_window_tells(
-        &stage,
-        &agent,
-        &["the peer calls.", "is over: the peer hung up"],
-    )
-    .await;
+    the_window_tells(&stage, &agent, &["the peer calls.", "is over after 0:0"]).await;
     they_heard_each_other(&stage, &rtc);
     stage.is_private();
     stage.close().await;
@@ -63,7 +61,7 @@ async fn the_peer_is_called(agent: Agent, transport: Transport) {
     the_window_tells(
         &stage,
         &agent,
-        &[&calling, "the peer answered.", "is over: ended here."],
+        &[&calling, "the peer answered.", "is over after 0:0"],
     )
     .await;
     stage.is_cleared(pid, ours).await;
@@ -90,7 +88,7 @@ async fn a_rule_accepts_without_a_question() {
     rtc.media.packets(PACKETS).await;
     rtc.hangs_up().await;
     rtc.finish().await;
-    stage.shown("is over: the peer hung up").await;
+    stage.shown("is over after 0:0").await;
     stage.is_cleared(None, ours).await;
     let lines = stage.lines();
     assert!(

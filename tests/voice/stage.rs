@@ -6,7 +6,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use msn_handoff::{
         client::{Client, ClientSettings},
         server::{Server, ServerSettings, Tapped},
     },
-    dispatcher::{AccountId, Carrier, Delivery, Dispatcher, Invitations, Settings, Verdict},
+    dispatcher::{Dispatcher, Settings},
     endpoint::{policy::Policy, socket},
     event::What,
     front::proxy::{Proxy, ProxySettings},
@@ -67,7 +67,6 @@ pub(crate) struct Stage {
     pub(crate) peer: Peer,
     agent: Agent,
     server: Option<Server>,
-    door: Arc<Door>,
     window: Happened,
     tap: Log<Tapped>,
     told: Log<What>,
@@ -94,16 +93,13 @@ impl Stage {
         .await
         .unwrap();
         let (tap, told) = (Log::listen(server.tap()), Log::listen_to(&hub));
-        let door = Arc::new(Door {
-            hub: hub.clone(),
-            account: OnceLock::new(),
-        });
         let proxy = Proxy::bind(
             ProxySettings {
                 listen: (Ipv4Addr::LOCALHOST, 0).into(),
                 server: server.ns_addr().to_string(),
+                follow: false,
             },
-            Arc::clone(&door) as Arc<dyn Invitations>,
+            Arc::new(hub.clone()),
         )
         .await
         .unwrap();
@@ -120,7 +116,6 @@ impl Stage {
             peer,
             agent,
             server: Some(server),
-            door,
             window,
             tap,
             told,
@@ -179,8 +174,7 @@ impl Stage {
 
     /// We invite that contact.
     pub(crate) fn invite_to(&self, contact: &str) {
-        let account = *self.door.account.get().unwrap();
-        self.hub.invite(account, contact, "voice").unwrap();
+        self.hub.invite(None, contact, "voice").unwrap();
     }
 
     /// The peer invites, the user accepts as the stage says, and the peer completes the invitation:
@@ -235,7 +229,7 @@ impl Stage {
         let words = format!("the call is on: {} has it", self.agent.name());
         self.tells(&words, |what| match what {
             What::Progress(line) if *line == words => Some(()),
-            What::Ended { reason } => panic!("over before it was on: {reason}"),
+            What::Ended { reason, .. } => panic!("over before it was on: {reason}"),
             _ => None,
         })
         .await;
@@ -261,7 +255,7 @@ impl Stage {
     /// The same, for an end that takes long by nature.
     pub(crate) async fn ends_within(&self, limit: Duration) -> String {
         self.tells_within(limit, "the end", |what| match what {
-            What::Ended { reason } => Some(reason.clone()),
+            What::Ended { reason, .. } => Some(reason.clone()),
             _ => None,
         })
         .await
@@ -350,6 +344,7 @@ pub(crate) fn settings(agent: &Agent, tone: f64, mut call: Call, dir: &Path) -> 
         rules: Rules::default(),
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
+        ports: None,
         recordings: heard,
         call,
         unclaimed: None,
@@ -392,40 +387,6 @@ impl<T: Clone + Send + 'static> Log<T> {
 impl Log<What> {
     fn listen_to(hub: &Dispatcher) -> Self {
         Self::map(hub.events(), |event| Some(event.what))
-    }
-}
-
-/// The dispatcher, as the proxy sees it; keeps the number of the account that signs in.
-struct Door {
-    hub: Dispatcher,
-    account: OnceLock<AccountId>,
-}
-
-impl Invitations for Door {
-    fn attach(&self, account: &str, carrier: Arc<dyn Carrier>) -> AccountId {
-        let id = self.hub.attach(account, carrier);
-        self.account.set(id).unwrap();
-        id
-    }
-
-    fn detach(&self, account: AccountId) {
-        self.hub.detach(account);
-    }
-
-    fn received(&self, account: AccountId, peer: &str, payload: &[u8]) -> Verdict {
-        self.hub.received(account, peer, payload)
-    }
-
-    fn typed(&self, account: AccountId, peer: &str, text: &str) -> Verdict {
-        self.hub.typed(account, peer, text)
-    }
-
-    fn carrier_lost(&self, account: AccountId, peer: &str) {
-        self.hub.carrier_lost(account, peer);
-    }
-
-    fn undelivered(&self, account: AccountId, delivery: Delivery) {
-        self.hub.undelivered(account, delivery);
     }
 }
 

@@ -56,6 +56,7 @@ impl Invited {
             },
             policy: Policy::new(own, Vec::new()),
             announce: own,
+            ports: None,
             recordings: folder.join("recordings"),
             call: Call::default(),
             unclaimed: None,
@@ -149,7 +150,7 @@ async fn an_invitation_becomes_a_picture(guid: &str) {
     assert_eq!(bob.until("the player", started).await, "the player");
     assert_eq!(program.wait().await, Some(0), "{}", program.output());
     let ended = |what: &What| match what {
-        What::Ended { reason } => Some(reason.clone()),
+        What::Ended { reason, .. } => Some(reason.clone()),
         _ => None,
     };
     let reason = bob.until("the end", ended).await;

@@ -118,7 +118,7 @@ impl Session {
             bridge: Arc::clone(&bridge),
             peer: "bob@example.com".into(),
             media: Vec::new(),
-            own_ip: own,
+            network: msn_handoff::endpoint::place::Network::plain(own),
             policy: Policy::new(own, Vec::new()),
             call: Call::default(),
             recordings: recordings.clone(),

@@ -55,7 +55,7 @@ async fn join(mut task: Task, remote: &Remote) {
         Err(why) => return task.fail(why),
     };
     task.say("waiting until the other side hosts the game");
-    let own = task.own_ip;
+    let own = task.own_ip();
     let outcome = tokio::select! {
         outcome = search::search(own, &targets, application) => outcome,
         () = task.end_ordered() => return,

@@ -46,7 +46,7 @@ async fn join(mut task: Task, remote: &Remote) {
         Err(why) => return task.fail(why),
     };
     task.say("waiting until the other side's game answers");
-    let own = task.own_ip;
+    let own = task.own_ip();
     let found = tokio::select! {
         found = search::search(own, &targets) => found,
         () = task.end_ordered() => return,

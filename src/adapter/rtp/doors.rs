@@ -6,6 +6,7 @@ use tokio::net::UdpSocket;
 
 use crate::{
     endpoint::{
+        place::Place,
         policy::{Allowed, Policy},
         socket,
     },
@@ -33,8 +34,9 @@ pub(super) struct Arrival {
 
 impl Doors {
     /// Opens them. The error is for people.
-    pub(super) async fn bind(own: Ipv4Addr) -> Result<Self, String> {
-        let failed = |error| format!("no ports for a picture at {own}: {error}");
+    pub(super) async fn bind(own: Place) -> Result<Self, String> {
+        let ip = own.ip;
+        let failed = |error| format!("no ports for a picture at {ip}: {error}");
         let (rtp, rtcp) = socket::rtp_pair(own).await.map_err(failed)?;
         let port = rtp.local_addr().map_err(failed)?.port();
         // Until it was told so once, a socket is not taken for one that can send.

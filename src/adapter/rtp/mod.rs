@@ -16,7 +16,6 @@ mod showing;
 mod still;
 
 use super::{Order, Report, Task};
-use crate::negotiation::Announced;
 use doors::Doors;
 use line::Line;
 
@@ -27,13 +26,13 @@ pub async fn run(mut task: Task) {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => {
                 if doors.is_none() {
-                    doors = match Doors::bind(task.own_ip).await {
+                    doors = match Doors::bind(task.network.bind.clone()).await {
                         Ok(doors) => Some(doors),
                         Err(why) => return task.fail(why),
                     };
                 }
                 if let Some(doors) = &doors {
-                    let announced = Announced::new(task.own_ip, Some(doors.port()));
+                    let announced = task.network.announced(Some(doors.port()));
                     task.report(Report::Ready(announced));
                 }
             }
@@ -45,7 +44,7 @@ pub async fn run(mut task: Task) {
     // Who announces nothing has not been asked to prepare.
     let doors = match doors {
         Some(doors) => doors,
-        None => match Doors::bind(task.own_ip).await {
+        None => match Doors::bind(task.network.bind.clone()).await {
             Ok(doors) => doors,
             Err(why) => return task.fail(why),
         },

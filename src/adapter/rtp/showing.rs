@@ -61,7 +61,7 @@ pub(super) async fn play(
     players: Vec<Handoff>,
     format: &Format,
 ) -> Outcome {
-    let stage = match Stage::set(format, task.own_ip).await {
+    let stage = match Stage::set(format, task.own_ip()).await {
         Ok(stage) => stage,
         Err(why) => {
             return Outcome::NotStarted {

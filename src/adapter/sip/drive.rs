@@ -19,20 +19,21 @@ use crate::{
     adapter::{Order, Report, Task},
     bridge::{Handoff, Value, Values},
     clock::Clock,
-    endpoint::{policy::Allowed, socket},
+    endpoint::{place::Network, policy::Allowed, socket},
     event::{Party, Signal, SignalKind},
     media::{
+        audio::source::Source,
         sdp::{self, Line},
         sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
-    negotiation::{Announced, Remote},
+    negotiation::Remote,
     shown,
 };
 
 use super::{
     agents::{Contender, Contenders, Event, Runner, player_plan, question},
-    builtin::{BuiltIn, announcement},
-    front::{Agent, Front, Hop, Input, Media, Output, Setup},
+    builtin::BuiltIn,
+    front::{Agent, Front, Hop, Input, Media, Output, Picture, Setup},
     sound::Sound,
 };
 
@@ -80,13 +81,13 @@ pub async fn run(mut task: Task) {
             () = early.gather(listening.as_ref()) => continue,
         };
         match order {
-            Some(Order::Prepare(_)) => match prepare(&mut listening, task.own_ip).await {
+            Some(Order::Prepare(_)) => match prepare(&mut listening, &task.network).await {
                 Ok(at) => {
-                    let announced = Announced::new(*at.ip(), Some(at.port()));
+                    let announced = task.network.announced(Some(at.port()));
                     let _ = task.reports.send(Report::Ready(announced));
                 }
                 Err(error) => {
-                    let why = format!("no port to listen on at {}: {error}", task.own_ip);
+                    let why = format!("no port to listen on at {}: {error}", task.own_ip());
                     return fail(&task, why);
                 }
             },
@@ -96,7 +97,7 @@ pub async fn run(mut task: Task) {
         }
     };
     // An inviter of a kind that announces nothing has not been asked to prepare.
-    if let Err(error) = prepare(&mut listening, task.own_ip).await {
+    if let Err(error) = prepare(&mut listening, &task.network).await {
         return fail(&task, format!("no port to listen on: {error}"));
     }
     let Some(listening) = listening else { return };
@@ -115,13 +116,13 @@ fn fail(task: &Task, why: String) {
 
 async fn prepare(
     listening: &mut Option<Listening>,
-    own: Ipv4Addr,
+    network: &Network,
 ) -> std::io::Result<SocketAddrV4> {
     if let Some(have) = listening {
         return Ok(have.at);
     }
-    let (udp, tcp) = socket::udp_tcp_pair(own).await?;
-    let at = SocketAddrV4::new(own, udp.local_addr()?.port());
+    let (udp, tcp) = socket::udp_tcp_pair(network.bind.clone()).await?;
+    let at = SocketAddrV4::new(network.bind.ip, udp.local_addr()?.port());
     *listening = Some(Listening { udp, tcp, at });
     Ok(at)
 }
@@ -195,6 +196,8 @@ struct Driver {
     /// The program for the picture, and the one that runs.
     player: Option<Handoff>,
     playing: Option<Runner>,
+    /// The picture goes somewhere.
+    shown: bool,
     values: Values,
     asking: Option<Asking>,
     asking_id: Token,
@@ -237,7 +240,7 @@ impl Driver {
         if hosts.is_empty() {
             return Err((task, "the peer gave no address".to_owned()));
         }
-        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip));
+        let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
         if let Some(target) = targets.first() {
             values.set("peer.ip", Value::Ip(target.ip()));
             values.set("peer.port", Value::Port(target.port()));
@@ -257,7 +260,7 @@ impl Driver {
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(task.own_ip, player.is_some(), built_in).await?;
+            let sound = Sound::bind(&task.network.bind, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -273,7 +276,7 @@ impl Driver {
             role: task.role,
             caller: task.call.caller,
             delay: Duration::try_from_secs_f32(task.call.wait).unwrap_or(WAIT),
-            own: listening.at,
+            own: SocketAddrV4::new(task.network.announce, listening.at.port()),
             inside: inside_at,
             candidates: targets
                 .iter()
@@ -309,6 +312,7 @@ impl Driver {
             attempt: 0,
             player,
             playing: None,
+            shown: false,
             values,
             asking: None,
             asking_id,
@@ -337,7 +341,7 @@ impl Driver {
                     Some(Order::End) | None => self.feed(Input::HangUp).await,
                     Some(Order::Prepare(_)) => {
                         let at = self.listening.at;
-                        self.report(Report::Ready(Announced::new(*at.ip(), Some(at.port()))));
+                        self.report(Report::Ready(self.task.network.announced(Some(at.port()))));
                     }
                     Some(Order::Connected(_) | Order::Context(_)) => {}
                 },
@@ -377,23 +381,26 @@ impl Driver {
         {
             runner.stop().await;
         }
-        let recordings = self.sound.end().await;
+        let over = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
             if let Event::Ended { name, how } = event {
-                self.report(Report::ProgramEnded { program: name, how });
+                let ended = Report::ProgramEnded { program: name, how };
+                let _ = self.task.reports.send(ended);
             }
         }
         if let Some((why, _)) = self.finished.take() {
-            let made: Vec<String> = recordings
+            let made: Vec<String> = over
+                .recordings
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
-            let text = if made.is_empty() {
-                why
-            } else {
-                format!("{why}; recorded in {}", made.join(" and "))
-            };
-            self.report(Report::Finished(text));
+            let recorded =
+                (!made.is_empty()).then(|| format!("recorded in {}", made.join(" and ")));
+            let text: Vec<String> = [Some(why), over.quality, recorded]
+                .into_iter()
+                .flatten()
+                .collect();
+            let _ = self.task.reports.send(Report::Finished(text.join("; ")));
         }
     }
 
@@ -513,23 +520,41 @@ impl Driver {
             invitation = self.task.invitation.0,
             peer = %media.peer.0,
             codec = media.audio.first().map_or("", |format| format.name.as_str()),
-            video = media.video.first().map_or("", |format| format.name.as_str()),
+            video = media
+                .video
+                .as_ref()
+                .and_then(|video| video.formats.first())
+                .map_or("", |format| format.name.as_str()),
             "media"
         );
-        if media.video.is_empty() {
-            if let Some(player) = self.playing.take() {
-                self.tasks.spawn(player.stop());
-            }
-        } else if self.playing.is_none() {
-            self.show(&media).await;
-        }
         let codec = media
             .audio
             .first()
             .map_or("RTP", |format| format.name.as_str());
         let text = shown::line(&format!("RTP {codec}"), 30);
         let with_program = media.agent.is_some();
-        if self.sound.flow(media) {
+        let picture = media.video.clone();
+        let first = match self.sound.flow(media).await {
+            Ok(first) => first,
+            Err(error) => {
+                warn!(invitation = self.task.invitation.0, %error, "no media");
+                return self.report(Report::Say(format!("no sound: {error}")));
+            }
+        };
+        match picture {
+            None => {
+                self.shown = false;
+                if let Some(player) = self.playing.take() {
+                    self.tasks.spawn(player.stop());
+                }
+            }
+            Some(picture) if !self.shown => {
+                self.shown = true;
+                self.show(&picture).await;
+            }
+            Some(_) => {}
+        }
+        if first {
             self.report(Report::Running);
             let kind = SignalKind::Media;
             let mut lines = vec![(Party::Peer, false), (Party::Peer, true)];
@@ -549,7 +574,7 @@ impl Driver {
     }
 
     /// Starts the player for the picture and sends the picture there.
-    async fn show(&mut self, media: &Media) {
+    async fn show(&mut self, picture: &Picture) {
         let Some(handoff) = self.player.clone() else {
             return;
         };
@@ -558,7 +583,7 @@ impl Driver {
                 .task
                 .recordings
                 .join(format!("picture-{}.pcap", name()));
-            let text = match self.sound.keep_picture(&path, media.peer.0) {
+            let text = match self.sound.keep_picture(&path).await {
                 Ok(()) => "no player here: the picture is recorded".to_owned(),
                 Err(error) => format!("no picture: cannot record it: {error}"),
             };
@@ -568,7 +593,7 @@ impl Driver {
             Ok(port) => port,
             Err(error) => return self.report(Report::Say(format!("no picture: {error}"))),
         };
-        match player_plan(&handoff, &self.values, port, &media.video) {
+        match player_plan(&handoff, &self.values, port, &picture.formats) {
             Ok((plan, files)) => {
                 let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
                 let contender = Contender::Program {
@@ -579,8 +604,11 @@ impl Driver {
                 };
                 let events = self.agent_events.0.clone();
                 self.playing = Some(Runner::start(contender, PICTURE, events));
-                self.sound.show(at);
-                self.report(Report::Say(format!("{} shows the picture", handoff.name)));
+                let text = match self.sound.show(at) {
+                    Ok(()) => format!("{} shows the picture", handoff.name),
+                    Err(error) => format!("no picture: {error}"),
+                };
+                self.report(Report::Say(text));
             }
             Err(why) => self.report(Report::Say(format!("no picture: {why}"))),
         }
@@ -849,17 +877,14 @@ fn built_in(task: &Task) -> BuiltIn {
     let seed = seed();
     let [a, b, c, d, e, f, g, h, i, j, ..] = seed;
     let play = match &task.call.play {
-        Some(path) => announcement(path).unwrap_or_else(|error| {
+        Some(path) => Source::open(path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "cannot be played");
-            Vec::new()
+            Source::Silence
         }),
-        None => Vec::new(),
+        None => Source::Silence,
     };
-    BuiltIn {
-        play,
-        recording: task.recordings.join(format!("call-{}.wav", name())),
-        seed: [a, b, c, d, e, f, g, h, i, j],
-    }
+    let recording = task.recordings.join(format!("call-{}.wav", name()));
+    BuiltIn::new(play, recording, [a, b, c, d, e, f, g, h, i, j])
 }
 
 /// Part of a recording's name that no other has.

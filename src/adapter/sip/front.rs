@@ -124,17 +124,29 @@ pub(super) enum Input<'a> {
     Timeout,
 }
 
+/// The RTP and the RTCP address of one end.
+pub(super) type Place = (SocketAddrV4, SocketAddrV4);
+
 /// Where media goes; every address is on the peer's negotiated host or on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Media {
-    /// The peer's RTP and RTCP addresses.
-    pub peer: (SocketAddrV4, SocketAddrV4),
-    /// The agent's RTP and RTCP addresses; nothing for the built-in one.
-    pub agent: Option<(SocketAddrV4, SocketAddrV4)>,
+    /// The peer's end of the sound.
+    pub peer: Place,
+    /// The agent's; nothing for the built-in one.
+    pub agent: Option<Place>,
     /// The audio agreed on, best first.
     pub audio: Vec<Format>,
-    /// The video agreed on, best first; empty without.
-    pub video: Vec<Format>,
+    /// The peer's picture, if it sends one that something here takes.
+    pub video: Option<Picture>,
+}
+
+/// The picture of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picture {
+    /// The peer's end.
+    pub at: Place,
+    /// The formats agreed on, best first; at least one.
+    pub formats: Vec<Format>,
 }
 
 /// What the front wants done.
@@ -210,7 +222,6 @@ pub(super) struct Front {
     fading: Vec<(Call, FadingSide)>,
     crossed: bool,
     last_answer: Vec<u8>,
-    since: Option<Now>,
     finished: bool,
     ended_there: bool,
 }
@@ -256,7 +267,6 @@ impl Front {
             fading: Vec::new(),
             crossed: false,
             last_answer: Vec::new(),
-            since: None,
             finished: false,
             ended_there: false,
         }
@@ -352,8 +362,18 @@ impl Front {
             return;
         };
         let video = match (theirs.video(), &self.setup.video) {
-            (Some(video), Some(line)) => sdp::common(&video.formats, &line.formats),
-            _ => Vec::new(),
+            (Some(video), Some(line)) => {
+                let formats = sdp::common(&video.formats, &line.formats);
+                let ip = self.peer_media_ip(video.ip).unwrap_or(ip);
+                (!formats.is_empty()).then(|| Picture {
+                    at: (
+                        SocketAddrV4::new(ip, video.port),
+                        SocketAddrV4::new(ip, video.rtcp_port),
+                    ),
+                    formats,
+                })
+            }
+            _ => None,
         };
         out.push(Output::Media(Media {
             peer: (
@@ -386,14 +406,7 @@ impl Front {
         self.finished = true;
         self.drop_peer(now, out);
         self.drop_agent(now, out);
-        let text = match self.since {
-            Some(since) => {
-                let seconds = now.saturating_sub(since).as_secs();
-                format!("{why} after {}:{:02}", seconds / 60, seconds % 60)
-            }
-            None => why,
-        };
-        out.push(Output::Finished(text));
+        out.push(Output::Finished(why));
     }
 
     fn timeout(&mut self, now: Now, out: &mut Vec<Output>) {

@@ -1,279 +1,199 @@
-//! Carries the media between the peer's side and this machine's.
-//!
-//! The peer's side is locked (ANCHORS.md E.3 row 6): only the negotiated host is heard, its port is
-//! learned once from its first packet (a router may have changed it) and again only when signalling
-//! says so, nothing is sent that was not received, and nothing before the call stands.
+//! The media of one call: a relay between the peer and whoever takes the sound, another one for the
+//! picture. The sockets are bound before anything is said of them.
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
+use tokio::{net::UdpSocket, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    endpoint::socket,
+    endpoint::{place::Place as Bind, socket},
     media::{
         record::Dump,
-        rtp::{self, Datagram},
+        relay::{Relay, Traffic},
     },
 };
 
-use super::{builtin::BuiltIn, front::Media};
+use super::{
+    builtin::BuiltIn,
+    front::{Media, Place},
+};
 
-/// Largest packet carried; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
-pub(super) const MAX_PACKET: usize = 2048;
+/// Largest packet kept; RTC's are at most 1500 with headers (APPLICATIONS.md 1.4).
+const MAX_PACKET: usize = 2048;
 
-/// How long the lines may take to end; they do at once.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// An RTP socket and its RTCP neighbour.
-type Pair = [Arc<UdpSocket>; 2];
-
-/// The sockets of one call, bound before anything is said of them.
+/// The media of one call.
 pub(super) struct Sound {
-    peer: Pair,
-    agent: Pair,
-    video: Option<Pair>,
-    plan: watch::Sender<Option<Media>>,
-    lines: JoinSet<Option<PathBuf>>,
-    built_in: Option<BuiltIn>,
+    relay: Relay,
+    picture: Option<Relay>,
+    now: Option<Media>,
+    built_in: BuiltIn,
+    keeping: JoinSet<Option<PathBuf>>,
+    stop: CancellationToken,
 }
 
-async fn pair(ip: Ipv4Addr) -> io::Result<Pair> {
-    let (rtp, rtcp) = socket::rtp_pair(ip).await?;
-    Ok([rtp.into(), rtcp.into()])
-}
-
-fn port(pair: &Pair) -> u16 {
-    let [rtp, _] = pair;
-    rtp.local_addr().map_or(0, |at| at.port())
+/// What is left of a call.
+pub(super) struct Over {
+    /// The recordings that were made.
+    pub recordings: Vec<PathBuf>,
+    /// How well the peer was heard, for people; nothing when no media flowed.
+    pub quality: Option<String>,
 }
 
 impl Sound {
     /// Binds the peer's side at `own` and the agent's on loopback.
-    pub(super) async fn bind(own: Ipv4Addr, video: bool, built_in: BuiltIn) -> io::Result<Self> {
+    pub(super) async fn bind(own: &Bind, video: bool, built_in: BuiltIn) -> io::Result<Self> {
+        let picture = if video {
+            Some(Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?)
+        } else {
+            None
+        };
         Ok(Self {
-            peer: pair(own).await?,
-            agent: pair(Ipv4Addr::LOCALHOST).await?,
-            video: if video { Some(pair(own).await?) } else { None },
-            plan: watch::Sender::new(None),
-            lines: JoinSet::new(),
-            built_in: Some(built_in),
+            relay: Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?,
+            picture,
+            now: None,
+            built_in,
+            keeping: JoinSet::new(),
+            stop: CancellationToken::new(),
         })
     }
 
     /// RTP port of the peer's side.
     pub(super) fn peer_port(&self) -> u16 {
-        port(&self.peer)
+        self.relay.peer_port()
     }
 
     /// RTP port of the agent's side.
     pub(super) fn agent_port(&self) -> u16 {
-        port(&self.agent)
+        self.relay.agent_port()
     }
 
     /// RTP port for the peer's picture.
     pub(super) fn video_port(&self) -> Option<u16> {
-        self.video.as_ref().map(port)
+        self.picture.as_ref().map(Relay::peer_port)
     }
 
-    /// Media flows so from now on; says whether none did before.
-    pub(super) fn flow(&mut self, media: Media) -> bool {
-        let alone = media.agent.is_none();
-        let first = self.plan.send_replace(Some(media)).is_none();
-        if !first {
-            return false;
+    /// Media flows so from now on; says whether none did before. An address that is said again
+    /// stays locked as it is.
+    pub(super) async fn flow(&mut self, media: Media) -> io::Result<bool> {
+        let before = self.now.take();
+        let was = before.as_ref();
+        if was.map(|was| was.peer) != Some(media.peer) {
+            let (rtp, rtcp) = media.peer;
+            self.relay.connect_peer(rtp.into(), Some(rtcp.into()))?;
         }
-        if alone {
-            if let Some(built_in) = self.built_in.take() {
-                let plan = self.plan.subscribe();
-                self.lines.spawn(built_in.serve(self.peer.clone(), plan));
+        match media.agent {
+            Some(agent) if was.and_then(|was| was.agent) != Some(agent) => {
+                self.relay
+                    .connect_agent(agent.0.into(), Some(agent.1.into()))?;
             }
-            return true;
+            Some(_) => {}
+            None => self.built_in.talk(&self.relay, &media.audio).await?,
         }
-        for (rtcp, (peer, agent)) in [false, true]
-            .into_iter()
-            .zip(self.peer.iter().zip(&self.agent))
+        if let (Some(relay), Some(video)) = (&self.picture, &media.video)
+            && was.and_then(|was| was.video.as_ref()).map(|was| was.at) != Some(video.at)
         {
-            let (peer, agent) = (peer.clone(), agent.clone());
-            self.lines
-                .spawn(carry(peer, agent, self.plan.subscribe(), rtcp));
+            connect_picture(relay, video.at)?;
         }
-        true
+        self.now = Some(media);
+        Ok(before.is_none())
     }
 
-    /// Ends it. Gives the recordings that were made.
-    pub(super) async fn end(&mut self) -> Vec<PathBuf> {
-        self.plan.send_replace(None);
-        let mut made = Vec::new();
-        let all = async {
-            while let Some(line) = self.lines.join_next().await {
-                made.extend(line.ok().flatten());
-            }
-        };
-        let _ = tokio::time::timeout(FAREWELL, all).await;
-        made
+    /// Ends it.
+    pub(super) async fn end(self) -> Over {
+        let mut keeping = self.keeping;
+        let mut recordings = self.built_in.end().await;
+        let heard = self.relay.close().await.from_peer;
+        if let Some(picture) = self.picture {
+            picture.close().await;
+        }
+        self.stop.cancel();
+        while let Some(kept) = keeping.join_next().await {
+            recordings.extend(kept.ok().flatten());
+        }
+        Over {
+            recordings,
+            quality: self.now.map(|_| quality(&heard)),
+        }
     }
 
     /// The peer's picture goes into a file.
-    pub(super) fn keep_picture(&mut self, path: &Path, peer: SocketAddrV4) -> io::Result<()> {
-        let Some([rtp, _]) = &self.video else {
+    pub(super) async fn keep_picture(&mut self, path: &Path) -> io::Result<()> {
+        let (Some(relay), Some(video)) = (
+            &self.picture,
+            self.now.as_ref().and_then(|now| now.video.as_ref()),
+        ) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let SocketAddr::V4(own) = rtp.local_addr()? else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
+        let (peer, _) = video.at;
+        let own = SocketAddrV4::new(relay.peer_ip(), relay.peer_port());
+        // The reports are not kept, but their port must be nobody else's.
+        let (rtp, rtcp) = socket::rtp_pair(Ipv4Addr::LOCALHOST).await?;
         let dump = Dump::create(path, peer, own)?;
-        self.lines
-            .spawn(keep(rtp.clone(), self.plan.subscribe(), dump));
+        relay.connect_agent(rtp.local_addr()?, Some(rtcp.local_addr()?))?;
+        self.keeping
+            .spawn(keep([rtp, rtcp], dump, self.stop.clone()));
         Ok(())
     }
 
     /// The peer's picture goes to the player at `to`.
-    pub(super) fn show(&mut self, to: SocketAddrV4) {
-        let [_, out] = &self.agent;
-        for (socket, to) in self
-            .video
-            .iter()
-            .flatten()
-            .zip([to, SocketAddrV4::new(*to.ip(), to.port().saturating_add(1))])
-        {
-            let (socket, out) = (socket.clone(), out.clone());
-            self.lines
-                .spawn(picture(socket, out, self.plan.subscribe(), to));
+    pub(super) fn show(&self, to: SocketAddrV4) -> io::Result<()> {
+        match &self.picture {
+            Some(relay) => relay.connect_agent(to.into(), None),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
 
-/// The peer's end of a line: who is heard, and where to answer.
-pub(super) struct Lock {
-    host: Ipv4Addr,
-    said: SocketAddrV4,
-    learned: Option<SocketAddr>,
+fn connect_picture(relay: &Relay, (rtp, rtcp): Place) -> io::Result<()> {
+    relay.connect_peer(SocketAddr::from(rtp), Some(rtcp.into()))
 }
 
-impl Lock {
-    pub(super) fn new(said: SocketAddrV4) -> Self {
-        Self {
-            host: *said.ip(),
-            said,
-            learned: None,
-        }
+/// How a voice arrived.
+fn quality(heard: &Traffic) -> String {
+    let stream = heard.stream;
+    if stream.received == 0 {
+        return "nothing was heard from the contact: its sound did not reach this machine"
+            .to_owned();
     }
-
-    /// New signalling: the port may be learned again.
-    pub(super) fn turn(&mut self, said: SocketAddrV4) {
-        if said != self.said {
-            *self = Self::new(said);
-        }
-    }
-
-    pub(super) fn admits(&mut self, from: SocketAddr) -> bool {
-        if let Some(learned) = self.learned {
-            return learned == from;
-        }
-        let ours = from.ip() == self.host;
-        if ours {
-            self.learned = Some(from);
-        }
-        ours
-    }
-
-    pub(super) fn there(&self) -> SocketAddr {
-        self.learned.unwrap_or(self.said.into())
-    }
+    let sent = stream.received.saturating_add(stream.lost);
+    let tenths = stream.lost.saturating_mul(1000) / sent.max(1);
+    format!(
+        "the contact's sound: {}.{} % lost, jitter {} ms",
+        tenths / 10,
+        tenths % 10,
+        stream.jitter.as_millis()
+    )
 }
 
-fn places(media: &Media, rtcp: bool) -> (SocketAddrV4, Option<SocketAddrV4>) {
-    if rtcp {
-        (media.peer.1, media.agent.map(|agent| agent.1))
-    } else {
-        (media.peer.0, media.agent.map(|agent| agent.0))
-    }
-}
-
-/// One line, both ways, until the call is over.
-async fn carry(
-    peer: Arc<UdpSocket>,
-    agent: Arc<UdpSocket>,
-    mut plan: watch::Receiver<Option<Media>>,
-    rtcp: bool,
-) -> Option<PathBuf> {
-    let mut from_peer = [0_u8; MAX_PACKET];
-    let mut from_agent = [0_u8; MAX_PACKET];
-    let (said, mut to_agent) = current(&mut plan, rtcp)?;
-    let mut lock = Lock::new(said);
-    loop {
-        tokio::select! {
-            changed = plan.changed() => {
-                changed.ok()?;
-                let (said, agent) = current(&mut plan, rtcp)?;
-                lock.turn(said);
-                to_agent = agent;
-            }
-            // An error is an ICMP answer to an earlier packet: the next one may arrive.
-            got = peer.recv_from(&mut from_peer) => {
-                if let (Ok((n, from)), Some(to)) = (got, to_agent)
-                    && let Some(packet) = from_peer.get(..n)
-                    && rtp::read(packet) != Datagram::Other
-                    && lock.admits(from)
-                {
-                    let _ = agent.send_to(packet, to).await;
-                }
-            }
-            got = agent.recv_from(&mut from_agent) => {
-                if let Ok((n, from)) = got
-                    && from.ip().is_loopback()
-                    && let Some(packet) = from_agent.get(..n)
-                    && rtp::read(packet) != Datagram::Other
-                {
-                    let _ = peer.send_to(packet, lock.there()).await;
-                }
-            }
-        }
-    }
-}
-
-fn current(
-    plan: &mut watch::Receiver<Option<Media>>,
-    rtcp: bool,
-) -> Option<(SocketAddrV4, Option<SocketAddrV4>)> {
-    plan.borrow_and_update()
-        .as_ref()
-        .map(|media| places(media, rtcp))
-}
-
-/// The picture, one way, to a player.
-async fn picture(
-    from: Arc<UdpSocket>,
-    out: Arc<UdpSocket>,
-    mut plan: watch::Receiver<Option<Media>>,
-    to: SocketAddrV4,
-) -> Option<PathBuf> {
-    let mut buffer = [0_u8; MAX_PACKET];
-    while let Some(packet) = of_picture(&from, &mut plan, &mut buffer).await {
-        let _ = out.send_to(packet, to).await;
-    }
-    None
-}
-
-/// The picture, into a file. Gives the file, unless nothing came.
+/// A picture, into a file. Gives the file, unless nothing came.
 async fn keep(
-    from: Arc<UdpSocket>,
-    mut plan: watch::Receiver<Option<Media>>,
+    [rtp, _rtcp]: [UdpSocket; 2],
     mut dump: Dump,
+    stop: CancellationToken,
 ) -> Option<PathBuf> {
     let clock = Clock::start();
     let mut buffer = [0_u8; MAX_PACKET];
     let mut kept = Ok(());
-    while let Some(packet) = of_picture(&from, &mut plan, &mut buffer).await {
-        if kept.is_ok() {
-            kept = dump.keep(packet, clock.now());
+    loop {
+        let got = tokio::select! {
+            got = rtp.recv_from(&mut buffer) => got,
+            () = stop.cancelled() => break,
+        };
+        // What another program of this machine sends here is in the file as well, and nowhere else.
+        if let (Ok((length, _)), Ok(())) = (got, &kept) {
+            kept = dump.keep(buffer.get(..length).unwrap_or_default(), clock.now());
+            if kept.is_err() {
+                stop.cancelled().await;
+            }
+        } else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     match kept.and_then(|()| dump.finish()) {
@@ -285,27 +205,29 @@ async fn keep(
     }
 }
 
-/// The next packet of the peer's picture; `None` when the call is over.
-async fn of_picture<'a>(
-    from: &UdpSocket,
-    plan: &mut watch::Receiver<Option<Media>>,
-    buffer: &'a mut [u8; MAX_PACKET],
-) -> Option<&'a [u8]> {
-    let length = loop {
-        let got = tokio::select! {
-            changed = plan.changed() => {
-                changed.ok()?;
-                plan.borrow_and_update().as_ref()?;
-                continue;
-            }
-            got = from.recv_from(buffer) => got,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::statistics::Summary;
+
+    #[test]
+    fn how_it_was_heard_is_told_in_words() {
+        let heard = |received, lost| Traffic {
+            stream: Summary {
+                received,
+                lost,
+                jitter: Duration::from_micros(4900),
+                ..Summary::default()
+            },
+            ..Traffic::default()
         };
-        let Ok((length, source)) = got else { continue };
-        let host = plan.borrow().as_ref().map(|media| *media.peer.0.ip());
-        let packet = buffer.get(..length).unwrap_or_default();
-        if host.is_some_and(|host| source.ip() == host) && rtp::read(packet) != Datagram::Other {
-            break length;
+        for (received, lost, words) in [
+            (0, 0, "nothing was heard"),
+            (1000, 0, ": 0.0 % lost, jitter 4 ms"),
+            (985, 15, ": 1.5 % lost"),
+        ] {
+            let told = quality(&heard(received, lost));
+            assert!(told.contains(words), "{told}");
         }
-    };
-    buffer.get(..length)
+    }
 }

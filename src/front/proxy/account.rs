@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
@@ -62,6 +63,8 @@ pub(super) struct Account {
     pub(super) version: u8,
     /// Where the client reaches us, as it is written.
     pub(super) address: String,
+    /// The address of ours that leads to the server.
+    leads: Option<Ipv4Addr>,
     notification: Ways<mpsc::Sender<Injection>>,
     state: Mutex<State>,
     /// Cancelled when the client has signed out.
@@ -101,8 +104,16 @@ impl Carrier for Handle {
         });
     }
 
+    fn own_ip(&self) -> Option<Ipv4Addr> {
+        self.0.leads.filter(|_| self.0.shared.follows)
+    }
+
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
+    }
+
+    fn keep_alive(&self, peer: &str) {
+        self.0.keep_alive(peer);
     }
 }
 
@@ -113,6 +124,7 @@ impl Account {
         handle: &str,
         version: u8,
         address: String,
+        leads: Option<Ipv4Addr>,
         notification: Ways<mpsc::Sender<Injection>>,
     ) -> Arc<Self> {
         let account = Arc::new(Self {
@@ -121,6 +133,7 @@ impl Account {
             handle: roster::bare(handle).to_owned(),
             version,
             address,
+            leads,
             notification,
             state: Mutex::default(),
             stop: shared.last.1.child_token(),
@@ -171,6 +184,12 @@ impl Account {
         })
     }
 
+    /// As [`Invitations::typed_elsewhere`](crate::dispatcher::Invitations::typed_elsewhere).
+    pub(super) fn typed_elsewhere(&self, text: &str) -> Option<String> {
+        let id = self.id()?;
+        self.shared.invitations.typed_elsewhere(id, text)
+    }
+
     /// As [`Invitations::undelivered`](crate::dispatcher::Invitations::undelivered). Not to be called
     /// from within a call of the dispatcher's.
     pub(super) fn undelivered(&self, delivery: Delivery) {
@@ -184,6 +203,22 @@ impl Account {
         let reached = self.state().boards.iter().any(|board| board.reaches(peer));
         if let Some(id) = self.id().filter(|_| !reached) {
             self.shared.invitations.carrier_lost(id, peer);
+        }
+    }
+
+    /// `peer` has come into a switchboard.
+    pub(super) fn joined(&self, peer: &str) {
+        if let Some(id) = self.id() {
+            self.shared.invitations.carrier_back(id, peer);
+        }
+    }
+
+    /// Keeps the latest switchboard with exactly that peer open.
+    fn keep_alive(&self, peer: &str) {
+        let state = self.state();
+        let mut boards = state.boards.iter().rev();
+        if let Some(board) = boards.find(|board| board.kind != Kind::Lent && board.is_with(peer)) {
+            board.keep_alive();
         }
     }
 

@@ -52,6 +52,9 @@ pub struct ProxySettings {
     pub listen: SocketAddr,
     /// The notification or dispatch server, `host:port`.
     pub server: String,
+    /// Peers are told the address that leads to the server at each sign-in, because it may have
+    /// changed since the start.
+    pub follow: bool,
 }
 
 /// A proxy that listens and is not serving yet.
@@ -65,6 +68,8 @@ struct Shared {
     server: String,
     /// The main port.
     listening: SocketAddr,
+    /// Peers are told the address that led to the server.
+    follows: bool,
     invitations: Arc<dyn Invitations>,
     tickets: Mutex<Tickets>,
     redirects: Mutex<Redirects>,
@@ -88,9 +93,22 @@ impl Proxy {
         invitations: Arc<dyn Invitations>,
     ) -> io::Result<Self> {
         let listener = socket::tcp_listen(settings.listen).await?;
+        Self::on(listener, settings, invitations)
+    }
+
+    /// Takes clients from a socket that somebody else opened, whatever `listen` says.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn on(
+        listener: TcpListener,
+        settings: ProxySettings,
+        invitations: Arc<dyn Invitations>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             server: settings.server,
             listening: listener.local_addr()?,
+            follows: settings.follow,
             invitations,
             tickets: Mutex::default(),
             redirects: Mutex::default(),

@@ -2,7 +2,10 @@
 //! client (PROTOCOL.md 12.1), the login makes an account, and what we asked for ourselves is taken
 //! out of the replies (12.5).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -32,6 +35,10 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             return;
         }
     };
+    let leads = match upstream.local_addr().map(|own| own.ip()) {
+        Ok(IpAddr::V4(ip)) => Some(ip),
+        Ok(IpAddr::V6(_)) | Err(_) => None,
+    };
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
     let (to_server, up_queue) = pump::injections();
@@ -51,6 +58,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
         handler: FromServer {
             shared,
             own,
+            leads,
             version: 0,
             ways: Ways {
                 to_server,
@@ -90,6 +98,8 @@ struct FromServer {
     shared: Arc<Shared>,
     /// Where the client reached us.
     own: SocketAddr,
+    /// Where we reached the server from.
+    leads: Option<Ipv4Addr>,
     version: u8,
     ways: Ways<mpsc::Sender<Injection>>,
     signed_in: SignedIn,
@@ -136,6 +146,7 @@ impl FromServer {
             handle,
             self.version,
             address,
+            self.leads,
             self.ways.clone(),
         );
         *super::lock(&self.signed_in) = Some(account);

@@ -111,6 +111,11 @@ impl Board {
         self.kind != Kind::Lent && !inside.closed && inside.roster.contains(peer)
     }
 
+    /// Everybody who is here, once.
+    pub(super) fn everybody(&self) -> Vec<String> {
+        self.inside().roster.everybody()
+    }
+
     /// Display name as on the wire, if known here.
     pub(super) fn nick(&self, peer: &str) -> Option<String> {
         self.inside().roster.nick(peer).map(str::to_owned)
@@ -146,12 +151,39 @@ impl Board {
         }
     }
 
+    /// Says something without meaning to the peer, if there is room for it. `U`: nobody answers
+    /// (PROTOCOL.md 5.0).
+    pub(super) fn keep_alive(&self) {
+        let mut inside = self.inside();
+        if inside.closed {
+            return;
+        }
+        let payload = text::KEEP_ALIVE;
+        let mut bytes = format!("MSG {} U {}\r\n", inside.next, payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        if self
+            .ways
+            .to_server
+            .try_send(Injection::plain(bytes))
+            .is_ok()
+        {
+            inside.next += 1;
+        }
+    }
+
     /// Shows the client a chat message of `peer`'s. `false` when it cannot.
     pub(super) fn show(&self, peer: &str, payload: &[u8]) -> bool {
         let nick = self.nick(peer).unwrap_or_else(|| peer.to_owned());
         let mut bytes = format!("MSG {peer} {nick} {}\r\n", payload.len()).into_bytes();
         bytes.extend_from_slice(payload);
         self.to_client(bytes)
+    }
+
+    /// Shows the client a line of ours in a window with several people. `false` when nobody is there.
+    fn answer(&self, line: &str) -> bool {
+        let everybody = self.everybody();
+        let somebody = everybody.first();
+        somebody.is_some_and(|peer| self.show(peer, &text::payload(line)))
     }
 
     fn to_client(&self, bytes: Vec<u8>) -> bool {
@@ -183,6 +215,9 @@ impl Board {
             Change::Joined(peer) => {
                 if let Some(nick) = self.nick(&peer) {
                     self.account.called(&peer, nick);
+                }
+                if self.kind != Kind::Lent {
+                    self.account.joined(&peer);
                 }
             }
             Change::Left(peer) => self.left(&peer),
@@ -309,19 +344,30 @@ impl FromClient {
         if board.kind == Kind::Own {
             return false;
         }
-        let Some(text) = text::chat(payload).filter(|text| text.starts_with('/')) else {
+        let Some(text) = text::chat(payload).map(str::trim_start) else {
             return false;
         };
-        let Some(peer) = board.only() else {
+        if !text.starts_with('/') {
             return false;
+        }
+        let mut heard = true;
+        if let Some(peer) = board.only() {
+            if board.account.typed(&peer, text) == Verdict::Pass {
+                return false;
+            }
+        } else {
+            let Some(answer) = board.account.typed_elsewhere(text) else {
+                return false;
+            };
+            heard = board.answer(&answer);
+        }
+        // As if it had been delivered, or not (PROTOCOL.md 12.5).
+        let reply = match (heard, word(line, 2)) {
+            (true, "A" | "D" | "S") => "ACK",
+            (false, "A" | "D" | "N") => "NAK",
+            _ => return true,
         };
-        if board.account.typed(&peer, text) == Verdict::Pass {
-            return false;
-        }
-        // As if it had been delivered (PROTOCOL.md 12.5).
-        if matches!(word(line, 2), "A" | "D" | "S") {
-            board.to_client(format!("ACK {}\r\n", word(line, 1)).into_bytes());
-        }
+        board.to_client(format!("{reply} {}\r\n", word(line, 1)).into_bytes());
         true
     }
 }

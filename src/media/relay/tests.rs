@@ -282,3 +282,18 @@ async fn dropping_frees_the_ports() {
     };
     tokio::time::timeout(LIMIT, freed).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_last_words_are_carried_before_the_sockets_close() {
+    let stage = Stage::connected().await;
+    // In the order of a single thread the relay has had no turn to carry them.
+    let said = packet(1, b"the end");
+    let at_relay = stage.at_agent_side();
+    let reports = SocketAddr::new(at_relay.ip(), at_relay.port() + 1);
+    stage.agent[0].send_to(&said, at_relay).await.unwrap();
+    stage.agent[1].send_to(&REPORT, reports).await.unwrap();
+    let statistics = stage.relay.close().await;
+    assert_eq!(statistics.from_agent.carried, 2);
+    assert_eq!(next(&stage.peer[0]).await, said);
+    assert_eq!(next(&stage.peer[1]).await, REPORT);
+}

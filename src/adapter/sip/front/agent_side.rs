@@ -148,7 +148,6 @@ impl Front {
             return self.another_agent("it understands none of the peer's codecs", now, out);
         }
         let name = self.available.as_ref().map_or("", Agent::name).to_owned();
-        self.since = Some(now);
         let Some(leg) = &self.peer else { return };
         if !leg.ours {
             let ours = self.ours_for_peer(formats);

@@ -239,7 +239,7 @@ fn rtc_calls_and_the_softphone_sees_nothing_of_its_dialect() {
         [
             "peer: 200 OK",
             "agent: BYE sip:far@127.0.0.1:5062",
-            "finished: the peer hung up after 1:05"
+            "finished: the peer hung up"
         ]
     );
     assert!(!front.is_done());
@@ -266,7 +266,7 @@ fn the_softphone_hangs_up_and_the_peer_is_told() {
         [
             "agent: 200 OK",
             "peer: BYE sip:10.0.0.5:9315",
-            "finished: hung up here after 0:04"
+            "finished: hung up here"
         ]
     );
 }
@@ -394,7 +394,7 @@ fn video_added_in_mid_call_is_answered_and_audio_stays() {
     let out = peer_says(&mut front, &rtc("INVITE", 2, &tag, &with_video), 1000);
     assert_eq!(told(&out), ["peer: 100 Trying", "peer: 200 OK", "media"]);
     let seen = media(&out).unwrap();
-    assert_eq!(seen.video[0].payload_type, 34);
+    assert_eq!(seen.video.as_ref().unwrap().formats[0].payload_type, 34);
     assert_eq!(seen.peer.0.to_string(), "10.0.0.5:33792");
     let body = read(&bytes_to_peer(&out)[1]).unwrap().fields().body.clone();
     let text = String::from_utf8(body).unwrap();
@@ -520,7 +520,7 @@ fn our_call_is_answered_and_then_given_to_the_agent() {
         [
             "peer: BYE sip:far@127.0.0.1:5062",
             "agent: BYE sip:far@127.0.0.1:5062",
-            "finished: ended here after 0:01"
+            "finished: ended here"
         ]
     );
 }
@@ -650,10 +650,7 @@ fn the_program_leaving_ends_a_running_call_and_only_a_running_one() {
     let out = act(&mut front, Input::AgentGone, 10_200);
     assert_eq!(
         told(&out),
-        [
-            "peer: BYE sip:10.0.0.5:9315",
-            "finished: the program ended after 0:10"
-        ]
+        ["peer: BYE sip:10.0.0.5:9315", "finished: the program ended"]
     );
     let mut front = self::front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(phone()), 0);

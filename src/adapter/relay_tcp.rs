@@ -1,0 +1,133 @@
+//! What relays of TCP share: who may connect, accepting, and carrying both ways.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+use super::Task;
+use crate::{clock::Clock, negotiation::Remote};
+
+/// How much is carried at a time, each way of each connection, in bytes.
+const CHUNK: usize = 16 * 1024;
+/// How long an accept that failed is left alone: the system has no descriptors left.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Who is served.
+pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
+    let mut peers = Vec::new();
+    let mut refused = None;
+    for candidate in &remote.candidates {
+        // The port from which the peer comes is its own affair.
+        match task.policy.check(candidate.ip, 1) {
+            Ok(allowed) => peers.push(allowed.ip()),
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    match (peers.is_empty(), refused) {
+        (false, _) => Ok(peers),
+        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
+        (true, None) => Err("the peer gave no address".to_owned()),
+    }
+}
+
+/// When something was last carried.
+pub(super) struct Activity {
+    clock: Clock,
+    /// Milliseconds of the clock.
+    last: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn start() -> Self {
+        Self {
+            clock: Clock::start(),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn touch(&self) {
+        self.last.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// How long nothing was carried.
+    pub(super) fn silence(&self) -> Duration {
+        Duration::from_millis(
+            self.millis()
+                .saturating_sub(self.last.load(Ordering::Relaxed)),
+        )
+    }
+}
+
+/// Accepts for ever; each connection is told with the port it came to.
+pub(super) async fn accept(
+    listener: TcpListener,
+    port: u16,
+    arrivals: mpsc::Sender<(TcpStream, SocketAddr, u16)>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if arrivals.send((stream, from, port)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(port, %error, "not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Carries what comes on either of two connections to the other, unchanged, until both ends have
+/// closed. `first` was read from `outside` already.
+pub(super) async fn join(
+    outside: TcpStream,
+    mut inside: TcpStream,
+    first: &[u8],
+    activity: &Activity,
+) {
+    // A relay should not make small messages wait for each other.
+    let _ = outside.set_nodelay(true);
+    if inside.write_all(first).await.is_err() {
+        return;
+    }
+    let (outside_in, outside_out) = outside.into_split();
+    let (inside_in, inside_out) = inside.into_split();
+    tokio::join!(
+        carry(outside_in, inside_out, activity),
+        carry(inside_in, outside_out, activity),
+    );
+}
+
+/// Carries one way until its end, which is passed on; the other way may go on.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    activity: &Activity,
+) {
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(n @ 1..) = from.read(&mut chunk).await {
+        activity.touch();
+        if to
+            .write_all(chunk.get(..n).unwrap_or_default())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}

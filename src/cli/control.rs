@@ -1,0 +1,320 @@
+//! `list`, `invite`, `accept`, `decline`, `hangup` and `events`: what is said to a running
+//! `msn-handoff`.
+
+use std::{fmt::Write, path::PathBuf};
+
+use super::Failure;
+use crate::{
+    config::Config,
+    control::{
+        client::{Client, ClientError},
+        protocol::{Done, Happened, Id, Listed, Verb, Which},
+        socket,
+    },
+};
+
+/// How a running `msn-handoff` is reached, and how it is told what it said.
+#[derive(Debug, clap::Args)]
+pub(super) struct Door {
+    /// The control socket [default: $XDG_RUNTIME_DIR/msn-handoff/control]
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+
+    /// JSON, one object in a line, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// `msn-handoff list`
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    door: Door,
+}
+
+/// `msn-handoff invite`
+#[derive(Debug, clap::Args)]
+pub(super) struct Invite {
+    /// The contact, such as alice@example.com
+    contact: String,
+    /// The application, as `bridges` shows it; the beginning is enough
+    application: String,
+    /// Who invites, when several accounts are signed in
+    #[arg(long, value_name = "HANDLE")]
+    account: Option<String>,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// `msn-handoff accept`, `decline`, `hangup`
+#[derive(Debug, clap::Args)]
+pub(super) struct OnOne {
+    /// Which: its id as `list` shows it, the contact, the application, or the last two. Not needed
+    /// when there is only one
+    #[arg(value_name = "WHICH", num_args = 0..=2)]
+    which: Vec<String>,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// `msn-handoff events`
+#[derive(Debug, clap::Args)]
+pub(super) struct Events {
+    /// Go on after the first one
+    #[arg(long, short)]
+    follow: bool,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// What is done with one invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Accept,
+    Decline,
+    HangUp,
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl Door {
+    async fn connect(&self, config: &Config) -> Result<Client, Failure> {
+        let place = self
+            .socket
+            .clone()
+            .or_else(|| config.control.socket.clone())
+            .unwrap_or_else(socket::usual_place);
+        Ok(Client::connect(&place).await?)
+    }
+
+    fn print(&self, value: &impl serde::Serialize, words: &str) -> Result<(), Failure> {
+        if self.json {
+            let line = serde_json::to_string(value).map_err(Failure::new)?;
+            super::print(&format!("{line}\n"));
+        } else {
+            super::print(words);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn list(arguments: &List, config: &Config) -> Result<(), Failure> {
+    let door = &arguments.door;
+    let done = super::runtime()?.block_on(async {
+        let mut client = door.connect(config).await?;
+        Ok::<_, Failure>(client.ask(Verb::List).await?)
+    })?;
+    door.print(&done, &table(&done))
+}
+
+pub(super) fn invite(arguments: Invite, config: &Config) -> Result<(), Failure> {
+    let door = arguments.door;
+    let verb = Verb::Invite {
+        peer: arguments.contact.clone(),
+        application: arguments.application,
+        account: arguments.account,
+    };
+    let done = super::runtime()?.block_on(async {
+        let mut client = door.connect(config).await?;
+        Ok::<_, Failure>(client.ask(verb).await?)
+    })?;
+    let id = done.invitation.map(|id| id.to_string()).unwrap_or_default();
+    let words = format!(
+        "{} is invited ({id}). What becomes of it: msn-handoff events --follow\n",
+        arguments.contact
+    );
+    door.print(&done, &words)
+}
+
+pub(super) fn on_one(act: Act, arguments: &OnOne, config: &Config) -> Result<(), Failure> {
+    let door = &arguments.door;
+    let (done, meant) = super::runtime()?.block_on(async {
+        let mut client = door.connect(config).await?;
+        let open = client.ask(Verb::List).await?.invitations;
+        let meant = meant(&arguments.which, act, open.unwrap_or_default())?;
+        let which = Which {
+            invitation: meant.invitation,
+        };
+        let done = client.ask(act.verb(which)).await?;
+        Ok::<_, Failure>((done, meant))
+    })?;
+    let words = format!("{} with {}: {}\n", meant.name, meant.peer, act.done());
+    door.print(&done, &words)
+}
+
+pub(super) fn events(arguments: &Events, config: &Config) -> Result<(), Failure> {
+    let door = &arguments.door;
+    super::runtime()?.block_on(async {
+        let mut client = door.connect(config).await?;
+        client.ask(Verb::Events).await?;
+        loop {
+            let event = client.event().await?;
+            door.print(&event, &words(&event))?;
+            if !arguments.follow {
+                return Ok(());
+            }
+        }
+    })
+}
+
+impl Act {
+    fn verb(self, which: Which) -> Verb {
+        match self {
+            Self::Accept => Verb::Accept(which),
+            Self::Decline => Verb::Decline(which),
+            Self::HangUp => Verb::HangUp(which),
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Accept => "accepted",
+            Self::Decline => "declined",
+            Self::HangUp => "ended",
+        }
+    }
+}
+
+/// The one that is meant.
+fn meant(which: &[String], act: Act, open: Vec<Listed>) -> Result<Listed, Failure> {
+    let fits = |listed: &Listed| {
+        (act == Act::HangUp || listed.asks)
+            && which.iter().all(|word| match word.parse::<Id>() {
+                Ok(id) => listed.invitation == id,
+                Err(_) if word.contains('@') => listed.peer.eq_ignore_ascii_case(word),
+                Err(_) => listed.application.starts_with(&word.to_lowercase()),
+            })
+    };
+    let mut meant: Vec<Listed> = open.into_iter().filter(fits).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(Failure::new(match (act, which) {
+            (_, [_, ..]) => "no open invitation fits that; `msn-handoff list` shows what is open",
+            (Act::HangUp, _) => "nothing is open",
+            _ => "no offer waits for an answer",
+        })),
+        (Some(last), false) => {
+            meant.push(last);
+            let ids: Vec<String> = meant
+                .iter()
+                .map(|it| format!("{} ({} with {})", it.invitation, it.application, it.peer))
+                .collect();
+            Err(Failure::new(format!("which one? {}", ids.join(", "))))
+        }
+    }
+}
+
+fn table(done: &Done) -> String {
+    let mut text = String::new();
+    let accounts = done.accounts.as_deref().unwrap_or_default();
+    let _ = match accounts {
+        [] => writeln!(text, "nobody is signed in"),
+        some => writeln!(text, "signed in: {}", some.join(", ")),
+    };
+    for it in done.invitations.iter().flatten() {
+        let way = if it.role == "inviter" { "to" } else { "from" };
+        let _ = write!(
+            text,
+            "{}  {} {way} {}: {}",
+            it.invitation, it.name, it.peer, it.state
+        );
+        if it.asks {
+            text.push_str("; waits for accept or decline");
+        }
+        if let Some(seconds) = it.seconds {
+            let _ = write!(text, " for {}:{:02}", seconds / 60, seconds % 60);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn words(event: &Happened) -> String {
+    let mut line = format!(
+        "{}  {} with {}: {}",
+        event.invitation, event.name, event.peer, event.kind
+    );
+    for more in [&event.program, &event.address, &event.lies, &event.text]
+        .into_iter()
+        .flatten()
+    {
+        let _ = write!(line, "; {}", crate::shown::line(more, 200));
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::negotiation::InvitationId;
+
+    fn listed(number: u64, peer: &str, application: &str, asks: bool) -> Listed {
+        Listed {
+            invitation: Id(InvitationId((1 << 32) + number)),
+            account: "me@example.com".into(),
+            peer: peer.into(),
+            application: application.into(),
+            name: format!("a {application}"),
+            role: if asks { "invitee" } else { "inviter" }.into(),
+            state: "offered".into(),
+            asks,
+            seconds: (!asks).then_some(65),
+        }
+    }
+
+    #[test]
+    fn the_one_that_fits_is_meant() {
+        let open = || {
+            vec![
+                listed(1, "alice@example.com", "voice", true),
+                listed(2, "bob@example.com", "voice", true),
+                listed(3, "bob@example.com", "webcam", false),
+            ]
+        };
+        for (which, act, want) in [
+            (&["1.2"][..], Act::Accept, Ok("1.2")),
+            (&["ALICE@example.com"], Act::Accept, Ok("1.1")),
+            (&["bob@example.com"], Act::Decline, Ok("1.2")),
+            (&["bob@example.com", "web"], Act::HangUp, Ok("1.3")),
+            (&[], Act::HangUp, Err("which one?")),
+            (
+                &["voi"],
+                Act::Accept,
+                Err("which one? 1.1 (voice with alice@example.com), 1.2"),
+            ),
+            (&["1.3"], Act::Accept, Err("no open invitation fits")),
+            (
+                &["eve@example.com"],
+                Act::HangUp,
+                Err("no open invitation fits"),
+            ),
+        ] {
+            let which: Vec<String> = which.iter().map(|it| (*it).to_owned()).collect();
+            let have = meant(&which, act, open()).map(|it| it.invitation.to_string());
+            match (have, want) {
+                (Ok(have), Ok(want)) => assert_eq!(have, want, "{which:?}"),
+                (Err(have), Err(want)) => assert!(have.to_string().contains(want), "{have}"),
+                (have, want) => panic!("{which:?}: {have:?}, not {want:?}"),
+            }
+        }
+        assert!(meant(&[], Act::Accept, vec![]).is_err());
+    }
+
+    #[test]
+    fn the_list_is_for_people() {
+        let done = Done {
+            accounts: Some(vec!["me@example.com".into()]),
+            invitations: Some(vec![
+                listed(1, "alice@example.com", "voice", true),
+                listed(3, "bob@example.com", "webcam", false),
+            ]),
+            invitation: None,
+        };
+        insta::assert_snapshot!(table(&done) + &table(&Done::default()));
+    }
+}
