@@ -1,5 +1,7 @@
 //! A payload type that has no coding of its own, shown by a player that the bridge names for it.
 
+use msn_handoff::bridge::Registry;
+
 use crate::{
     address,
     picture::{Film, check},
@@ -35,4 +37,21 @@ async fn a_payload_type_that_the_bridge_explains_is_shown() {
     within("the end of the sender", program.wait()).await;
     assert!(words.contains(" 0 lost"), "{words}");
     check("shown", &Film::read(&shown).compared_to(&sent), 40);
+}
+
+/// The page for users shows how.
+#[test]
+fn the_documented_example_amends_the_bridge() {
+    let page = include_str!("../../docs/applications/webcam.md");
+    let example = page.split("```toml\n").nth(1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("webcam.d");
+    std::fs::create_dir(&folder).unwrap();
+    let example = example.split("```").next().unwrap();
+    std::fs::write(folder.join("mine.toml"), example).unwrap();
+    let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
+    let handoffs = &registry.by_id("webcam").unwrap().handoffs;
+    let ffplay = handoffs.iter().find(|it| it.name == "ffplay").unwrap();
+    assert_eq!(ffplay.formats[0].name, "H264");
+    assert_eq!(ffplay.program(), Some("ffplay"));
 }

@@ -226,3 +226,95 @@ impl Reception {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOST: &str = "192.0.2.1";
+
+    fn reception() -> Reception {
+        Reception::new(vec![HOST.parse().unwrap()], 9)
+    }
+
+    fn packet(source: u32, sequence: u16) -> Vec<u8> {
+        rtp::write(&rtp::Packet {
+            payload_type: 34,
+            marker: false,
+            sequence,
+            timestamp: 0,
+            source,
+            payload: b"picture",
+        })
+        .unwrap()
+    }
+
+    fn report(source: u32, bye: bool) -> Vec<u8> {
+        rtcp::write(&Own {
+            source,
+            name: "x",
+            sent: None,
+            heard: None,
+            echo: None,
+            bye,
+        })
+    }
+
+    #[test]
+    fn one_source_at_one_place_is_heard() {
+        let mut reception = reception();
+        let heard = |bytes: Vec<u8>| Heard::Packets(vec![bytes]);
+        for (from, bytes, want) in [
+            ("192.0.2.2:5004", packet(1, 1), Heard::Nothing),
+            ("192.0.2.1:5005", report(1, true), Heard::Nothing),
+            ("192.0.2.1:5004", packet(1, 1), heard(packet(1, 1))),
+            ("192.0.2.1:5006", packet(1, 2), Heard::Nothing),
+            ("192.0.2.1:5004", packet(2, 2), Heard::Nothing),
+            ("192.0.2.1:5004", packet(1, 2), heard(packet(1, 2))),
+            // Its reports come from a port of their own, and then from no other.
+            ("192.0.2.1:7000", report(2, true), Heard::Nothing),
+            ("192.0.2.1:7001", report(1, false), Heard::Nothing),
+            ("192.0.2.1:7000", report(1, true), Heard::Nothing),
+            ("192.0.2.2:7001", report(1, true), Heard::Nothing),
+            ("192.0.2.1:7001", report(1, true), Heard::Bye),
+            ("192.0.2.1:5004", report(1, true), Heard::Bye),
+        ] {
+            let have = reception.datagram(&bytes, from.parse().unwrap(), Duration::ZERO);
+            assert_eq!(have, want, "{from}");
+        }
+        let (to, _) = reception.report(false, Duration::ZERO).unwrap();
+        assert_eq!(to, "192.0.2.1:7001".parse().unwrap());
+        assert_eq!(reception.turned_away(), 6);
+    }
+
+    #[test]
+    fn what_is_missing_is_waited_for_only_so_long() {
+        let mut reception = reception();
+        let from = "192.0.2.1:5004".parse().unwrap();
+        for (sequence, millis) in [(1, 0), (3, 40), (4, 80)] {
+            reception.datagram(&packet(1, sequence), from, Duration::from_millis(millis));
+        }
+        assert_eq!(reception.due(), Some(Duration::from_millis(40) + PATIENCE));
+        assert_eq!(reception.flush(), [packet(1, 3), packet(1, 4)]);
+        assert_eq!((reception.due(), reception.summary().lost), (None, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_makes_it_panic(
+            datagrams in prop::collection::vec((any::<u16>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..60)), 0..20)
+        ) {
+            let mut reception = reception();
+            for (port, rtp, mut bytes) in datagrams {
+                if let Some([first, second]) = bytes.first_chunk_mut() {
+                    *first = 0x80 | (*first & 0x1f);
+                    *second = if rtp { 34 } else { 200 | (*second & 3) };
+                }
+                let _ = reception.datagram(&bytes, (HOST.parse::<Ipv4Addr>().unwrap(), port).into(), Duration::ZERO);
+                let _ = reception.report(true, Duration::ZERO);
+            }
+        }
+    }
+}

@@ -99,6 +99,7 @@ mod tests {
         let [luminance, chrominance] = quantisation(50);
         assert_eq!((luminance[0], luminance[63]), (16, 99));
         assert_eq!((chrominance[0], chrominance[63]), (17, 99));
+        assert_eq!(quantisation(25)[0][..2], [32, 22]);
         assert_eq!(quantisation(99)[0][..3], [1, 1, 1][..]);
         assert_eq!(quantisation(1)[0][0], 255);
         assert_eq!(quantisation(0), quantisation(1));
