@@ -7,7 +7,9 @@ mod control;
 pub mod decode;
 mod demo;
 mod doctor;
+mod hub;
 mod proxy;
+mod stdio;
 
 use std::{
     io::{IsTerminal, Write},
@@ -48,6 +50,8 @@ struct Arguments {
 enum Verb {
     /// Stand between your MSN client and its server, and take the invitations
     Proxy(proxy::Arguments),
+    /// Serve the client that spawned this, over standard input and output
+    Stdio(stdio::Arguments),
     /// What is open, and who is signed in
     List(control::List),
     /// Invite a contact: `invite alice@example.com voice`
@@ -138,6 +142,7 @@ impl Verb {
     fn run(self, config: Option<&std::path::Path>) -> Result<(), Failure> {
         match self {
             Self::Proxy(arguments) => proxy::run(arguments, load(config)?),
+            Self::Stdio(arguments) => stdio::run(&arguments, load(config)?),
             Self::List(arguments) => control::list(&arguments, &load(config)?),
             Self::Invite(arguments) => control::invite(arguments, &load(config)?),
             Self::Accept(which) => control::on_one(Act::Accept, &which, &load(config)?),

@@ -5,17 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-use super::Failure;
+use super::{
+    Failure,
+    hub::{Hub, told_to_stop},
+};
 use crate::{
     config::Config,
-    control,
-    dispatcher::{self, Dispatcher},
     endpoint::own,
     front::proxy::{Proxy, ProxySettings},
-    launch,
 };
 
 #[derive(Debug, clap::Args)]
@@ -61,52 +58,31 @@ async fn serve(config: Config) -> Result<(), Failure> {
             Ipv4Addr::UNSPECIFIED
         }),
     };
-    match launch::reap_leftovers(&launch::programs_folder()) {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "ended programs that an earlier run left behind"),
-        Err(error) => tracing::warn!(%error, "cannot look for programs of an earlier run"),
-    }
-    let settings =
-        dispatcher::Settings::from_config(&config, announce).map_err(Failure::configuration)?;
-    for told in config.without_effect(&settings.registry) {
-        tracing::warn!("configuration: without effect: {told}");
-    }
-    // Some handoffs ask programs for their options, which takes a moment the first time: not then,
-    // when a contact invites.
-    let registry = settings.registry.clone();
-    tokio::task::spawn_blocking(move || {
-        for handoff in registry.iter().flat_map(|bridge| &bridge.handoffs) {
-            let _ = handoff.fits();
-        }
-    });
-    let dispatcher = Dispatcher::start(settings);
-    let stop = CancellationToken::new();
-    let doors = control::open(&config, &dispatcher, &stop).await;
+    let hub = Hub::start(&config, announce).await?;
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
         follow: config.network.announce.is_none(),
     };
-    let proxy = Proxy::bind(settings, Arc::new(dispatcher.clone()))
+    let proxy = Proxy::bind(settings, Arc::new(hub.dispatcher.clone()))
         .await
         .map_err(|error| {
             Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
         })?;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
-    let serving = proxy.run(stop.clone());
+    let serving = proxy.run(hub.stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         result = told_to_stop() => {
             result?;
             // The peers are told first, while there is still a way to tell them.
-            dispatcher.shutdown().await;
-            stop.cancel();
+            hub.dispatcher.shutdown().await;
+            hub.stop.cancel();
             serving.await;
         }
     }
-    stop.cancel();
-    doors.join_all().await;
+    hub.close().await;
     Ok(())
 }
 
@@ -126,14 +102,4 @@ async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
             "no way leads to {server} ({error}); say --announce IP"
         ))
     })
-}
-
-async fn told_to_stop() -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
