@@ -1,0 +1,19 @@
+//! `msn-handoff stdio`, as clients that spawn it use it: line by line, and by the plug-in in
+//! `contrib/`, which is a real client at a real server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    clippy::missing_panics_doc
+)]
+
+#[allow(dead_code, reason = "these tests take what they need")]
+#[path = "../voice/peer.rs"]
+mod peer;
+mod pipe;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;

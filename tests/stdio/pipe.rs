@@ -1,0 +1,296 @@
+//! The program itself at the other end of a pipe, told line by line.
+
+use std::{path::Path, process::Stdio};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+use crate::{
+    stage::{PEER, USER, furnish, variables},
+    support::within,
+};
+
+const INVITE: &str = include_str!("../vectors/O3.msg");
+
+struct Pipe {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+    _home: tempfile::TempDir,
+}
+
+fn spawn(home: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
+        .args(["stdio", "--announce", "127.0.0.1"])
+        .envs(variables(home))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+impl Pipe {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        furnish(home.path(), "control.enabled = false\n");
+        let mut child = spawn(home.path());
+        let mut pipe = Self {
+            input: child.stdin.take(),
+            lines: child.stdout.take().map(|out| BufReader::new(out).lines()),
+            child,
+            _home: home,
+        };
+        let greeting = pipe.line().await.unwrap();
+        assert_eq!(greeting["protocol"], 1);
+        assert_eq!(greeting["version"], env!("CARGO_PKG_VERSION"));
+        pipe
+    }
+
+    /// One whose user has signed in, and which tells events.
+    async fn signed_in() -> Self {
+        let mut pipe = Self::new().await;
+        let line = json!({"verb": "signed-in", "account": USER});
+        assert_eq!(pipe.asks(line).await["ok"], json!({}));
+        assert_eq!(pipe.asks(json!({"verb": "events"})).await["ok"], json!({}));
+        pipe
+    }
+
+    /// The next line; none when the program has closed its side.
+    async fn line(&mut self) -> Option<Value> {
+        let lines = self.lines.as_mut().unwrap();
+        let line = within("a line", lines.next_line()).await.unwrap()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    async fn says(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(bytes).await.unwrap();
+        input.write_all(b"\n").await.unwrap();
+    }
+
+    /// The answer; what else comes before it is dropped.
+    async fn asks(&mut self, request: Value) -> Value {
+        self.says(request.to_string().as_bytes()).await;
+        self.until(|line| line.get("id").is_some()).await
+    }
+
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.line().await.expect("its output is open");
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    async fn until_event(&mut self, kind: &str) -> Value {
+        let line = self.until(|line| line["event"]["kind"] == kind).await;
+        line["event"].clone()
+    }
+
+    /// The next invitation message that is to be sent, with that command.
+    async fn until_sends(&mut self, command: &str) -> Value {
+        let wanted = format!("Invitation-Command: {command}\r\n");
+        let is_it = |line: &Value| {
+            let payload = line["send"]["payload"].as_str();
+            payload.is_some_and(|payload| payload.contains(&wanted))
+        };
+        self.until(is_it).await["send"].clone()
+    }
+
+    /// Everything until the program closes its side, and its exit code.
+    async fn end(mut self) -> (Vec<Value>, Option<i32>) {
+        let mut rest = Vec::new();
+        while self.lines.is_some()
+            && let Some(line) = self.line().await
+        {
+            rest.push(line);
+        }
+        let status = within("its end", self.child.wait()).await.unwrap();
+        (rest, status.code())
+    }
+
+    /// The peer's invitation to talk, which is accepted.
+    async fn accepted(&mut self) -> Value {
+        let answer = self
+            .asks(json!({"id": 1, "verb": "message", "from": PEER, "payload": INVITE}))
+            .await;
+        assert_eq!(answer, json!({"id": 1, "ok": {"verdict": "taken"}}));
+        let offered = self.until_event("offered").await;
+        let answer = self
+            .asks(json!({"verb": "accept", "invitation": offered["invitation"]}))
+            .await;
+        assert_eq!(answer["ok"], json!({}), "{answer}");
+        let sends = self.until_sends("ACCEPT").await;
+        assert_eq!(sends["account"], USER);
+        assert_eq!(sends["to"], PEER);
+        assert_eq!(sends["delivery"], offered["invitation"]);
+        offered
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_answered_and_nothing_after_it_is_lost() {
+    let mut pipe = Pipe::new().await;
+    for (line, reason, part) in [
+        (&b"{"[..], "unreadable", "no request"),
+        (b"\xff", "unreadable", "not UTF-8"),
+        (&vec![b'x'; 200_000], "unreadable", "longer than 65536"),
+        (b"{\"verb\":\"dance\"}", "unreadable", "unknown variant"),
+        (b"{\"verb\":\"typed\",\"to\":\"a@b\"}", "unreadable", "text"),
+        (b"{\"verb\":\"signed-in\"}", "unreadable", "account"),
+        (b"{\"verb\":\"signed-out\"}", "nobody-signed-in", "nobody"),
+        (
+            b"{\"verb\":\"signed-in\",\"account\":\"a b@c\"}",
+            "no-contact",
+            "a b@c",
+        ),
+    ] {
+        pipe.says(line).await;
+        let answer = pipe.line().await.unwrap();
+        assert_eq!(answer["error"]["reason"], reason, "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{message}");
+    }
+    pipe.says(b"\r\n").await;
+    let listed = pipe.asks(json!({"id": [7], "verb": "list"})).await;
+    assert_eq!(
+        listed,
+        json!({"id": [7], "ok": {"accounts": [], "invitations": []}})
+    );
+    // A line that has no end is one as well, when nothing follows.
+    let mut input = pipe.input.take().unwrap();
+    input.write_all(b"{\"verb\":\"list\"}").await.unwrap();
+    drop(input);
+    let (rest, code) = pipe.end().await;
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0]["ok"]["accounts"], json!([]));
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_accounts_are_told_apart() {
+    let mut pipe = Pipe::new().await;
+    let anne = "anne@example.com";
+    for account in [USER, anne] {
+        let line = json!({"verb": "signed-in", "account": account});
+        assert_eq!(pipe.asks(line).await["ok"], json!({}));
+    }
+    let again = json!({"verb": "signed-in", "account": "ANN@example.com;{guid}"});
+    assert_eq!(
+        pipe.asks(again).await["error"]["reason"],
+        "already-signed-in"
+    );
+    let mut line = json!({"verb": "typed", "to": PEER, "text": "/invite voice"});
+    assert_eq!(
+        pipe.asks(line.clone()).await["error"]["reason"],
+        "which-account"
+    );
+    line["account"] = json!("cid@example.com");
+    assert_eq!(
+        pipe.asks(line.clone()).await["error"]["reason"],
+        "no-account"
+    );
+    line["account"] = json!(anne);
+    pipe.says(line.to_string().as_bytes()).await;
+    assert_eq!(pipe.until_sends("INVITE").await["account"], anne);
+    let verdict = pipe.until(|line| line.get("id").is_some()).await;
+    assert_eq!(verdict["ok"]["verdict"], "taken");
+    // One of them is gone, with what was open.
+    let out = json!({"verb": "signed-out", "account": anne});
+    pipe.says(out.to_string().as_bytes()).await;
+    assert_eq!(pipe.until_sends("CANCEL").await["account"], anne);
+    pipe.until(|line| line.get("id").is_some()).await;
+    let listed = pipe.asks(json!({"verb": "list"})).await;
+    assert_eq!(listed["ok"]["accounts"], json!([USER]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_passed_and_what_is_lost_ends() {
+    let mut pipe = Pipe::signed_in().await;
+    for (verb, part, text) in [
+        ("typed", "text", "hello"),
+        (
+            "message",
+            "payload",
+            "Content-Type: text/plain\r\n\r\nhello",
+        ),
+        ("message", "base64", "/w=="),
+        ("message", "payload", &"x".repeat(60_000)),
+    ] {
+        let mut line = json!({"id": 3, "verb": verb, "from": PEER, "to": PEER});
+        line[part] = json!(text);
+        let answer = pipe.asks(line).await;
+        assert_eq!(answer, json!({"id": 3, "ok": {"verdict": "pass"}}));
+    }
+    let none = json!({"verb": "message", "from": PEER, "base64": "?"});
+    assert_eq!(pipe.asks(none).await["error"]["reason"], "unreadable");
+
+    // The invitation did not arrive, and is tried again.
+    let invite = json!({"verb": "invite", "peer": PEER, "application": "voice"});
+    let invited = pipe.asks(invite).await["ok"]["invitation"].clone();
+    let lost = json!({"verb": "undelivered", "delivery": invited});
+    assert_eq!(pipe.asks(lost).await["ok"], json!({}));
+    assert_eq!(pipe.until_sends("INVITE").await["delivery"], invited);
+    let hang_up = json!({"verb": "hangup", "invitation": invited});
+    pipe.says(hang_up.to_string().as_bytes()).await;
+    assert_eq!(pipe.until_event("ended").await["invitation"], invited);
+
+    // A payload may come in base64, too, and the machine behind a handle does not count.
+    pipe.accepted().await;
+    let cancel = "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n\
+                  Invitation-Command: CANCEL\r\nInvitation-Cookie: 24443504\r\n\
+                  Cancel-Code: TIMEOUT\r\n\r\n";
+    let cancel = json!({
+        "verb": "message",
+        "from": format!("{PEER};{{machine}}"),
+        "base64": BASE64_STANDARD.encode(cancel),
+    });
+    assert_eq!(pipe.asks(cancel).await["ok"]["verdict"], "taken");
+    pipe.until_event("ended").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_input_ends_what_is_open_and_the_contact_is_told() {
+    let mut pipe = Pipe::signed_in().await;
+    pipe.accepted().await;
+    drop(pipe.input.take());
+    let (rest, code) = pipe.end().await;
+    let position = |wanted: &dyn Fn(&Value) -> bool| rest.iter().position(wanted);
+    let told = position(&|line| {
+        line["send"]["payload"]
+            .as_str()
+            .is_some_and(|payload| payload.contains("Invitation-Command: CANCEL"))
+    });
+    let ended = position(&|line| line["event"]["kind"] == "ended");
+    assert!(told.is_some() && told < ended, "{rest:?}");
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_does_the_same_though_the_input_is_open() {
+    let mut pipe = Pipe::signed_in().await;
+    pipe.accepted().await;
+    let pid = Pid::from_raw(pipe.child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    pipe.until_sends("CANCEL").await;
+    pipe.until_event("ended").await;
+    let (_, code) = pipe.end().await;
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_no_longer_reads_is_noticed() {
+    let mut pipe = Pipe::signed_in().await;
+    pipe.accepted().await;
+    drop(pipe.lines.take());
+    pipe.says(b"{\"verb\":\"list\"}").await;
+    let (_, code) = pipe.end().await;
+    assert_eq!(code, Some(1));
+}
