@@ -14,6 +14,7 @@
 #[path = "../voice/peer.rs"]
 mod peer;
 mod pipe;
+mod plug_in;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
