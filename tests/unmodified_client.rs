@@ -9,6 +9,7 @@
 )]
 
 mod support {
+    pub(crate) mod passport;
     pub(crate) mod recorder;
 }
 
@@ -27,15 +28,11 @@ use msn_handoff::{
         server::{Server, ServerSettings},
     },
     dispatcher::{AccountId, Carrier, Delivery, Invitations, Verdict},
-    endpoint::socket,
     front::proxy::{Proxy, ProxySettings},
 };
 use msnp11_sdk::{Event, MsnpStatus, PlainText, Switchboard};
-use support::recorder::Recorder;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
-};
+use support::{passport, recorder::Recorder};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const SDK: &str = "sdk@example.com";
@@ -53,37 +50,6 @@ async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what} never came"))
 }
 
-/// The two steps of a Passport login, as small as HTTP allows: the nexus names the login page in a
-/// header, the login page gives a ticket in a header.
-async fn passport() -> SocketAddr {
-    let listener = socket::tcp_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .await
-        .unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !request.windows(4).any(|four| four == b"\r\n\r\n") {
-                if stream.read_buf(&mut request).await.unwrap() == 0 {
-                    break;
-                }
-            }
-            let header = if request.starts_with(b"GET /rdr/pprdr.asp ") {
-                format!("PassportURLs: DALogin=http://{addr}/login.srf")
-            } else {
-                "Authentication-Info: Passport1.4 da-status=success,from-PP='t=ticket&p=profile'"
-                    .to_owned()
-            };
-            let reply = format!(
-                "HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-            stream.write_all(reply.as_bytes()).await.unwrap();
-        }
-    });
-    addr
-}
-
 /// The client under test, with all that it says happened to it.
 struct Sdk {
     client: msnp11_sdk::Client,
@@ -93,7 +59,7 @@ struct Sdk {
 impl Sdk {
     /// Logs in as its documentation says, a redirect included, and goes online.
     async fn log_in(server: SocketAddr) -> Self {
-        let nexus = format!("http://{}/rdr/pprdr.asp", passport().await);
+        let nexus = passport::nexus().await;
         let mut server = (server.ip().to_string(), server.port());
         loop {
             let client = msnp11_sdk::Client::new(&server.0, server.1).await.unwrap();
