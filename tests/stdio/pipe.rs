@@ -1,18 +1,20 @@
 //! The program itself at the other end of a pipe, told line by line.
 
-use std::{path::Path, process::Stdio};
+use std::{net::Ipv4Addr, path::Path, process::Stdio};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use msn_handoff::front::stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     stage::{PEER, USER, furnish, variables},
-    support::within,
+    support::{sides::Side, within},
 };
 
 const INVITE: &str = include_str!("../vectors/O3.msg");
@@ -283,6 +285,24 @@ async fn a_signal_does_the_same_though_the_input_is_open() {
     pipe.until_event("ended").await;
     let (_, code) = pipe.end().await;
     assert_eq!(code, Some(0));
+}
+
+/// On a clock of its own: nobody waits half a minute.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (side, _letters) = Side::asking(USER, Ipv4Addr::LOCALHOST, dir.path());
+    let (mut client, ours) = tokio::io::duplex(4096);
+    let (input, output) = tokio::io::split(ours);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(stdio::serve(input, output, side.hub, false, stop));
+    let asking = tokio::spawn(async move {
+        // Nobody takes so many answers: at some time no more questions are taken.
+        while client.write_all(b"{\"verb\":\"list\"}\n").await.is_ok() {}
+    });
+    let error = serving.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    asking.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
