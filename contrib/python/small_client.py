@@ -144,7 +144,7 @@ class Client:
             if not await self.handoff.message(sender, payload):  # HANDOFF
                 print(f"* {sender} invites you to something unknown", flush=True)
         elif b"text/plain" in header:
-            print(f"<{sender}> {body.decode(errors='replace')}", flush=True)
+            print(f"<{sender}> {plain(body.decode(errors='replace'))}", flush=True)
 
     async def leaves(self, line, peer):
         self.boards[line].discard(peer)
@@ -215,6 +215,11 @@ class Client:
 
     def gone(self):
         print("* msn-handoff has ended", flush=True)
+
+
+def plain(text):
+    """What a contact wrote, made fit for a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 async def told(telling):

@@ -10,6 +10,7 @@
     clippy::missing_panics_doc
 )]
 
+mod ends;
 #[allow(dead_code, reason = "these tests take what they need")]
 #[path = "../voice/peer.rs"]
 mod peer;

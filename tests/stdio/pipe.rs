@@ -1,47 +1,40 @@
 //! The program itself at the other end of a pipe, told line by line.
 
-use std::{net::Ipv4Addr, path::Path, process::Stdio};
+use std::process::Stdio;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use msn_handoff::front::stdio;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     stage::{PEER, USER, furnish, variables},
-    support::{sides::Side, within},
+    support::within,
 };
 
 const INVITE: &str = include_str!("../vectors/O3.msg");
 
-struct Pipe {
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Option<Lines<BufReader<ChildStdout>>>,
+pub(crate) struct Pipe {
+    pub(crate) child: Child,
+    pub(crate) input: Option<ChildStdin>,
+    pub(crate) lines: Option<Lines<BufReader<ChildStdout>>>,
     _home: tempfile::TempDir,
 }
 
-fn spawn(home: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
-        .args(["stdio", "--announce", "127.0.0.1"])
-        .envs(variables(home))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
 impl Pipe {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         furnish(home.path(), "control.enabled = false\n");
-        let mut child = spawn(home.path());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
+            .args(["stdio", "--announce", "127.0.0.1"])
+            .envs(variables(home.path()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut pipe = Self {
             input: child.stdin.take(),
             lines: child.stdout.take().map(|out| BufReader::new(out).lines()),
@@ -55,7 +48,7 @@ impl Pipe {
     }
 
     /// One whose user has signed in, and which tells events.
-    async fn signed_in() -> Self {
+    pub(crate) async fn signed_in() -> Self {
         let mut pipe = Self::new().await;
         let line = json!({"verb": "signed-in", "account": USER});
         assert_eq!(pipe.asks(line).await["ok"], json!({}));
@@ -64,25 +57,25 @@ impl Pipe {
     }
 
     /// The next line; none when the program has closed its side.
-    async fn line(&mut self) -> Option<Value> {
+    pub(crate) async fn line(&mut self) -> Option<Value> {
         let lines = self.lines.as_mut().unwrap();
         let line = within("a line", lines.next_line()).await.unwrap()?;
         Some(serde_json::from_str(&line).unwrap())
     }
 
-    async fn says(&mut self, bytes: &[u8]) {
+    pub(crate) async fn says(&mut self, bytes: &[u8]) {
         let input = self.input.as_mut().unwrap();
         input.write_all(bytes).await.unwrap();
         input.write_all(b"\n").await.unwrap();
     }
 
     /// The answer; what else comes before it is dropped.
-    async fn asks(&mut self, request: Value) -> Value {
+    pub(crate) async fn asks(&mut self, request: Value) -> Value {
         self.says(request.to_string().as_bytes()).await;
         self.until(|line| line.get("id").is_some()).await
     }
 
-    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.line().await.expect("its output is open");
             if wanted(&line) {
@@ -91,13 +84,13 @@ impl Pipe {
         }
     }
 
-    async fn until_event(&mut self, kind: &str) -> Value {
+    pub(crate) async fn until_event(&mut self, kind: &str) -> Value {
         let line = self.until(|line| line["event"]["kind"] == kind).await;
         line["event"].clone()
     }
 
     /// The next invitation message that is to be sent, with that command.
-    async fn until_sends(&mut self, command: &str) -> Value {
+    pub(crate) async fn until_sends(&mut self, command: &str) -> Value {
         let wanted = format!("Invitation-Command: {command}\r\n");
         let is_it = |line: &Value| {
             let payload = line["send"]["payload"].as_str();
@@ -107,7 +100,7 @@ impl Pipe {
     }
 
     /// Everything until the program closes its side, and its exit code.
-    async fn end(mut self) -> (Vec<Value>, Option<i32>) {
+    pub(crate) async fn end(mut self) -> (Vec<Value>, Option<i32>) {
         let mut rest = Vec::new();
         while self.lines.is_some()
             && let Some(line) = self.line().await
@@ -119,7 +112,7 @@ impl Pipe {
     }
 
     /// The peer's invitation to talk, which is accepted.
-    async fn accepted(&mut self) -> Value {
+    pub(crate) async fn accepted(&mut self) -> Value {
         let answer = self
             .asks(json!({"id": 1, "verb": "message", "from": PEER, "payload": INVITE}))
             .await;
@@ -256,61 +249,4 @@ async fn what_is_not_ours_is_passed_and_what_is_lost_ends() {
     });
     assert_eq!(pipe.asks(cancel).await["ok"]["verdict"], "taken");
     pipe.until_event("ended").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_the_input_ends_what_is_open_and_the_contact_is_told() {
-    let mut pipe = Pipe::signed_in().await;
-    pipe.accepted().await;
-    drop(pipe.input.take());
-    let (rest, code) = pipe.end().await;
-    let position = |wanted: &dyn Fn(&Value) -> bool| rest.iter().position(wanted);
-    let told = position(&|line| {
-        line["send"]["payload"]
-            .as_str()
-            .is_some_and(|payload| payload.contains("Invitation-Command: CANCEL"))
-    });
-    let ended = position(&|line| line["event"]["kind"] == "ended");
-    assert!(told.is_some() && told < ended, "{rest:?}");
-    assert_eq!(code, Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_does_the_same_though_the_input_is_open() {
-    let mut pipe = Pipe::signed_in().await;
-    pipe.accepted().await;
-    let pid = Pid::from_raw(pipe.child.id().unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
-    pipe.until_sends("CANCEL").await;
-    pipe.until_event("ended").await;
-    let (_, code) = pipe.end().await;
-    assert_eq!(code, Some(0));
-}
-
-/// On a clock of its own: nobody waits half a minute.
-#[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_is_given_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let (side, _letters) = Side::asking(USER, Ipv4Addr::LOCALHOST, dir.path());
-    let (mut client, ours) = tokio::io::duplex(4096);
-    let (input, output) = tokio::io::split(ours);
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(stdio::serve(input, output, side.hub, false, stop));
-    let asking = tokio::spawn(async move {
-        // Nobody takes so many answers: at some time no more questions are taken.
-        while client.write_all(b"{\"verb\":\"list\"}\n").await.is_ok() {}
-    });
-    let error = serving.await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
-    asking.await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_no_longer_reads_is_noticed() {
-    let mut pipe = Pipe::signed_in().await;
-    pipe.accepted().await;
-    drop(pipe.lines.take());
-    pipe.says(b"{\"verb\":\"list\"}").await;
-    let (_, code) = pipe.end().await;
-    assert_eq!(code, Some(1));
 }

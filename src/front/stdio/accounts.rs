@@ -4,7 +4,10 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::said::{Asks, Obeyed, Request, Said, unreadable};
+use super::{
+    said::{Request, Said, unreadable},
+    told::{Asks, Obeyed},
+};
 use crate::{
     control::protocol::Refusal,
     dispatcher::{AccountId, Carrier, Delivery, Dispatcher, Invitations as _, VerbError, Verdict},

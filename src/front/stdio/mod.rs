@@ -5,6 +5,7 @@
 mod accounts;
 mod lines;
 mod said;
+mod told;
 
 use std::{io, time::Duration};
 
@@ -127,7 +128,7 @@ impl Conversation {
         };
         match said::read(&line) {
             Ok(Some(request)) => match self.accounts.obey(&request) {
-                Ok(ok) => self.say(&said::Answer { id: request.id, ok }).await,
+                Ok(ok) => self.say(&told::Answer { id: request.id, ok }).await,
                 Err(error) => {
                     let id = request.id;
                     self.say(&Line::Refused { id, error }).await
