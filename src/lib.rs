@@ -11,6 +11,7 @@
 //! * [`dispatcher`] joins the two halves: it asks [`consent`], consults [`bridge`], and drives
 //! * [`adapter`], which uses [`endpoint`], [`media`] and [`launch`] to give the call away.
 //! * [`control`] is the door for scripts and the command line.
+//! * [`setup`] knows the settings files of clients.
 //! * [`wine`] finds Windows games in Wine's prefixes.
 //!
 //! `docs/ARCHITECTURE.md` tells the same with pictures.
@@ -45,5 +46,6 @@ pub mod media;
 pub mod msnp;
 pub mod negotiation;
 pub mod runtime_folder;
+pub mod setup;
 pub mod shown;
 pub mod wine;

@@ -11,6 +11,7 @@ pub mod quake3;
 pub mod record;
 mod relay_tcp;
 pub mod remote_assistance;
+pub mod rtp;
 pub mod sip;
 pub mod t120;
 
@@ -115,6 +116,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Record => record::run(task).await,
         AdapterKind::RemoteAssistance => remote_assistance::run(task).await,
+        AdapterKind::Rtp => rtp::run(task).await,
         AdapterKind::Sip => sip::run(task).await,
         AdapterKind::T120 => t120::run(task).await,
     }

@@ -20,6 +20,11 @@ pub(super) struct Started {
 }
 
 impl Started {
+    /// What people call it.
+    pub(super) fn name(&self) -> &str {
+        self.program.name()
+    }
+
     /// Waits for its own end.
     pub(super) async fn ended(&mut self) -> launch::Exit {
         self.program.wait().await
@@ -221,7 +226,18 @@ pub(super) async fn attend(mut task: Task, mut started: Started) {
 }
 
 /// Ends the program and tells how it ended; `ended` when it did so by itself.
-pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launch::Exit>) {
+pub(super) async fn leave(task: &Task, started: Started, ended: Option<launch::Exit>) {
+    if let Some(how) = over(task, started, ended).await {
+        task.report(Report::Finished(how));
+    }
+}
+
+/// Ends the program, and tells that. How it ended by itself, in words, if it did.
+pub(super) async fn over(
+    task: &Task,
+    mut started: Started,
+    ended: Option<launch::Exit>,
+) -> Option<String> {
     // Also after its own end: what it left running belongs to it.
     let exit = started.program.stop().await;
     let name = started.program.name().to_owned();
@@ -229,16 +245,13 @@ pub(super) async fn leave(task: &Task, mut started: Started, ended: Option<launc
         program: name.clone(),
         how: ended.unwrap_or(exit).to_string(),
     });
-    if let Some(exit) = ended {
-        let words = started.program.last_words();
-        let words = match (exit.code, words.lines().last()) {
-            (Some(0), _) | (_, None) => String::new(),
-            (_, Some(last)) => format!("; its last words: {}", crate::shown::line(last, 120)),
-        };
-        task.report(Report::Finished(format!(
-            "{name} has ended ({exit}){words}"
-        )));
-    }
+    let exit = ended?;
+    let words = started.program.last_words();
+    let words = match (exit.code, words.lines().last()) {
+        (Some(0), _) | (_, None) => String::new(),
+        (_, Some(last)) => format!("; its last words: {}", crate::shown::line(last, 120)),
+    };
+    Some(format!("{name} has ended ({exit}){words}"))
 }
 
 /// Our program is the one to be joined. The other side asks for minutes, so the program may still

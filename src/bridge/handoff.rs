@@ -14,6 +14,7 @@ use std::{
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
     launch::{self, Plan, PrivateDir, Ready, Stop},
+    media::sdp::Format,
     negotiation::Role,
     wine::{Game, Wanted},
 };
@@ -104,6 +105,8 @@ pub struct Handoff {
     pub ports: Ports,
     /// The protocol numbers of a game it can join; any without one.
     pub protocols: Vec<u32>,
+    /// What payload types without a coding of their own mean to a player.
+    pub formats: Vec<Format>,
     /// The Windows game that it starts; it cannot run where there is none.
     pub wine: Option<Wanted>,
     /// Where `ports` are forwarded to, or connections handed to.

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
-    Template, TemplateError, Unclaimed, Watched,
+    Template, TemplateError, Unclaimed, Watched, formats,
     source::{Read, Source},
 };
 use crate::{
@@ -38,6 +38,9 @@ pub(crate) fn is_shell(name: &str) -> bool {
 
 /// How long a program may take to be ready when its file does not say.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long the programs of a side may take in all: whoever waits for their address waits a minute
+/// (PROTOCOL.md section 8), and it has to get there.
+const LONGEST_PREPARE: Duration = Duration::from_secs(50);
 /// How long a forwarded port may be silent when its file does not say.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long the peer's program is looked for when its file does not say.
@@ -192,6 +195,8 @@ struct RawHandoff {
     ports: Option<Spanned<String>>,
     #[serde(default)]
     protocols: Vec<u32>,
+    #[serde(default)]
+    formats: Vec<Spanned<String>>,
     wine: Option<RawWine>,
     to: Option<Spanned<String>>,
     shares: Option<String>,
@@ -214,7 +219,7 @@ struct RawHandoff {
     #[serde(default)]
     requires: Requires,
     ready: Option<RawReady>,
-    ready_within: Option<u16>,
+    ready_within: Option<Spanned<u16>>,
     #[serde(default)]
     stop: RawStop,
 }
@@ -297,14 +302,15 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
     }
     let place = source.read::<File>()?;
     let raw = &place.value;
-    let application = application(&place)?;
-    let handoffs = raw
+    let mut application = application(&place)?;
+    let handoffs: Vec<Handoff> = raw
         .handoff
         .iter()
         .filter(|raw| raw.get_ref().enabled)
         .map(|raw| handoff(&place, raw, &application))
         .collect::<Result<_, _>>()?;
     check_distinct(&place)?;
+    application.prepare = prepare(&handoffs);
     Ok(Reading::Bridge(Box::new(Bridge {
         application: Arc::new(application),
         handoffs,
@@ -575,6 +581,11 @@ fn handoff(
             .transpose()?
             .unwrap_or_default(),
         protocols: raw.protocols.clone(),
+        formats: raw
+            .formats
+            .iter()
+            .map(|text| formats::read(text.get_ref()).map_err(|why| place.error(text.span(), why)))
+            .collect::<Result<_, _>>()?,
         to,
         to_port,
         shares: raw.shares.clone(),
@@ -618,9 +629,36 @@ fn handoff(
             any_what: raw.requires.any_what.clone(),
         },
         ready,
-        ready_within: seconds(raw.ready_within, READY_WITHIN),
+        ready_within: ready_within(place, raw)?,
         stop,
     })
+}
+
+fn ready_within(place: &Read<'_, File>, raw: &RawHandoff) -> Result<Duration, BridgeError> {
+    let Some(given) = &raw.ready_within else {
+        return Ok(READY_WITHIN);
+    };
+    let time = Duration::from_secs((*given.get_ref()).into());
+    if time > LONGEST_PREPARE {
+        let message = "50 seconds at most: the other side waits a minute for an answer";
+        return Err(place.error(given.span(), message));
+    }
+    Ok(time)
+}
+
+/// How long it may take until one of the programs of the slower side is ready: they are tried one
+/// after the other.
+fn prepare(handoffs: &[Handoff]) -> Option<Duration> {
+    let of_role = |role: Role| -> Duration {
+        handoffs
+            .iter()
+            .filter(|handoff| handoff.medium == Medium::Session)
+            .filter(|handoff| handoff.role.is_none_or(|own| own == role))
+            .map(|handoff| handoff.ready_within)
+            .sum()
+    };
+    let longer = of_role(Role::Inviter).max(of_role(Role::Invitee));
+    (longer > Duration::ZERO).then_some(longer.min(LONGEST_PREPARE))
 }
 
 fn keep(raw: &RawKeep) -> Keep {
@@ -854,6 +892,33 @@ run = ["wine", "game.exe", "{peer.ip}"]
     }
 
     #[test]
+    fn an_invitation_waits_as_long_as_its_programs_may_take_one_after_the_other() {
+        let game = |handoffs: &str| {
+            let Reading::Bridge(bridge) = parse(&format!("{GAME}{handoffs}")).unwrap() else {
+                panic!("hidden")
+            };
+            bridge.application.prepare.map(|time| time.as_secs())
+        };
+        let more = |name: &str, rest: &str| {
+            format!("[[handoff]]\nname = \"{name}\"\nadapter = \"sip\"\nbuiltin = true\n{rest}\n")
+        };
+        assert_eq!(game(""), Some(10));
+        assert_eq!(game("ready-within = 30\n"), Some(30));
+        assert_eq!(game(&more("b", "ready-within = 4")), Some(14));
+        let sides = more("b", "ready-within = 4\nrole = \"inviter\"")
+            + &more("c", "ready-within = 7\nrole = \"invitee\"");
+        assert_eq!(game(&sides), Some(17), "the longer side");
+        assert_eq!(game(&more("b", "medium = \"video\"")), Some(10));
+        assert_eq!(game(&more("b", "enabled = false")), Some(10));
+        // The other side waits a minute in all.
+        assert_eq!(game(&more("b", "ready-within = 50")), Some(50));
+        let Reading::Bridge(bridge) = parse(&format!("{GAME}enabled = false\n")).unwrap() else {
+            panic!("hidden")
+        };
+        assert_eq!(bridge.application.prepare, None);
+    }
+
+    #[test]
     fn a_hidden_bridge_is_told_by_its_id_and_says_no_more() {
         let text = "id = \"my-game\"\nenabled = false\n";
         assert!(matches!(parse(text).unwrap(), Reading::Hidden(id) if id == "my-game"));
@@ -882,6 +947,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
             ("port 0", GAME.replacen("47624", "0", 1)),
             ("port too big", GAME.replacen("47624", "70000", 1)),
             ("bad ports", format!("{GAME}ports = \"7-3\"\n")),
+            ("bad format", format!("{GAME}formats = [\"97\"]\n")),
             (
                 "forwards nowhere",
                 GAME.replacen("\"sip\"", "\"forward-tcp\"", 1),
@@ -937,6 +1003,7 @@ run = ["wine", "game.exe", "{peer.ip}"]
                     "{GAME}[[handoff]]\nname = \"the game\"\nadapter = \"sip\"\nbuiltin = true\n"
                 ),
             ),
+            ("ready too late", format!("{GAME}ready-within = 51\n")),
             ("bad variable", format!("{GAME}env.\"A=B\" = \"\"\n")),
             (
                 "program in the current folder",

@@ -5,6 +5,7 @@
 //! tells whether a program of the list can run here, and [`Handoff::plan`] makes the complete
 //! argument vector from typed values. Nothing here starts anything.
 
+mod formats;
 mod handoff;
 mod manifest;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod words;
 
 use std::sync::Arc;
 
+pub use formats::NoFormat;
 pub(crate) use handoff::installed;
 pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
 pub use manifest::Reading;
@@ -53,6 +55,8 @@ pub enum AdapterKind {
     T120,
     /// Remote Assistance, for the one who helps: waits for the ticket, then starts an RDP program.
     RemoteAssistance,
+    /// A picture over RTP: a webcam.
+    Rtp,
 }
 
 /// What becomes of an invitation that nothing here can take.

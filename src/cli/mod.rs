@@ -7,8 +7,9 @@ mod control;
 pub mod decode;
 mod demo;
 mod doctor;
-mod hub;
+mod generate;
 mod proxy;
+mod setup;
 mod stdio;
 
 use std::{
@@ -50,7 +51,7 @@ struct Arguments {
 enum Verb {
     /// Stand between your MSN client and its server, and take the invitations
     Proxy(proxy::Arguments),
-    /// Serve the client that spawned this, over standard input and output
+    /// Serve a client that starts msn-handoff itself, on standard input and output
     Stdio(stdio::Arguments),
     /// What is open, and who is signed in
     List(control::List),
@@ -71,8 +72,12 @@ enum Verb {
     Decode(decode::Arguments),
     /// Tell what is installed, what is missing and what to install
     Doctor(doctor::Arguments),
+    /// Show what to change so that a client connects here, and change it if you say yes
+    Setup(setup::Arguments),
     /// Show a voice call from the invitation to the recording, all on this machine
     Demo(demo::Arguments),
+    /// Make completions for your shell, or man pages
+    Generate(generate::Arguments),
 }
 
 const AFTER_HELP: &str = "\
@@ -81,6 +86,7 @@ A first try, with nothing else needed:
 
 For real: start it, then set your client's server to 127.0.0.1, port 1863:
   msn-handoff proxy --server msnmsgr.example.net:1863
+
 A contact invites you to talk; type /accept in the chat window.";
 
 /// What went wrong, in one sentence a person can act on.
@@ -152,7 +158,9 @@ impl Verb {
             Self::Bridges(arguments) => bridges::run(&arguments),
             Self::Decode(arguments) => decode::verb(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, config),
+            Self::Setup(arguments) => setup::run(&arguments, &load(config)?),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Generate(arguments) => generate::run(&arguments),
         }
     }
 }
@@ -167,7 +175,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Prints to standard output. Whoever closed it has read enough.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut out = std::io::stdout();
+    // A question has no end of line, and is seen before it is answered.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn load(path: Option<&std::path::Path>) -> Result<Config, Failure> {

@@ -5,14 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Failure,
-    hub::{Hub, told_to_stop},
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
 use crate::{
     config::Config,
-    endpoint::own,
+    control,
+    dispatcher::{self, Dispatcher},
+    endpoint::{
+        activation::{self, Given},
+        own,
+    },
     front::proxy::{Proxy, ProxySettings},
+    launch,
 };
 
 #[derive(Debug, clap::Args)]
@@ -40,11 +46,12 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> Result<(), Failur
     if let Some(announce) = arguments.announce {
         config.network.announce = Some(announce);
     }
+    let given = Given::take();
     let runtime = super::runtime()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, given))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     let Some(server) = config.proxy.server.clone() else {
         return Err(Failure::usage(
             "which server? say --server HOST:PORT, or set `server` under [proxy] in the configuration",
@@ -58,31 +65,58 @@ async fn serve(config: Config) -> Result<(), Failure> {
             Ipv4Addr::UNSPECIFIED
         }),
     };
-    let hub = Hub::start(&config, announce).await?;
+    match launch::reap_leftovers(&launch::programs_folder()) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "ended programs that an earlier run left behind"),
+        Err(error) => tracing::warn!(%error, "cannot look for programs of an earlier run"),
+    }
+    let settings =
+        dispatcher::Settings::from_config(&config, announce).map_err(Failure::configuration)?;
+    for told in config.without_effect(&settings.registry) {
+        tracing::warn!("configuration: without effect: {told}");
+    }
+    // Some handoffs ask programs for their options, which takes a moment the first time: not then,
+    // when a contact invites.
+    let registry = settings.registry.clone();
+    tokio::task::spawn_blocking(move || {
+        for handoff in registry.iter().flat_map(|bridge| &bridge.handoffs) {
+            let _ = handoff.fits();
+        }
+    });
+    let dispatcher = Dispatcher::start(settings);
+    let stop = CancellationToken::new();
     let settings = ProxySettings {
         listen: config.proxy.listen,
         server: server.clone(),
         follow: config.network.announce.is_none(),
     };
-    let proxy = Proxy::bind(settings, Arc::new(hub.dispatcher.clone()))
-        .await
-        .map_err(|error| {
-            Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
-        })?;
+    let invitations = Arc::new(dispatcher.clone());
+    let proxy = match given.client().map_err(Failure::new)? {
+        Some(listener) => Proxy::on(listener, settings, invitations),
+        None => Proxy::bind(settings, invitations).await,
+    };
+    let proxy = proxy.map_err(|error| {
+        Failure::new(format!("cannot listen on {}: {error}", config.proxy.listen))
+    })?;
+    let control = given.control().map_err(Failure::new)?;
+    let doors = control::open(&config, control, &dispatcher, &stop).await;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
-    let serving = proxy.run(hub.stop.clone());
+    activation::ready();
+    let serving = proxy.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         result = told_to_stop() => {
             result?;
+            activation::stopping();
             // The peers are told first, while there is still a way to tell them.
-            hub.dispatcher.shutdown().await;
-            hub.stop.cancel();
+            dispatcher.shutdown().await;
+            stop.cancel();
             serving.await;
         }
     }
-    hub.close().await;
+    stop.cancel();
+    doors.join_all().await;
     Ok(())
 }
 
@@ -102,4 +136,14 @@ async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
             "no way leads to {server} ({error}); say --announce IP"
         ))
     })
+}
+
+pub(super) async fn told_to_stop() -> Result<(), Failure> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }

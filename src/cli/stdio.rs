@@ -1,64 +1,73 @@
-//! `msn-handoff stdio`: serves the client that spawned us, until it closes its side.
+//! `msn-handoff stdio`: for a client that starts us itself.
 
 use std::net::Ipv4Addr;
 
-use super::{
-    Failure,
-    hub::{Hub, told_to_stop},
-};
-use crate::{config::Config, endpoint::own, front::stdio};
+use tokio_util::sync::CancellationToken;
 
+use super::Failure;
+use crate::{
+    config::Config,
+    control,
+    dispatcher::{self, Dispatcher},
+    endpoint::own,
+    front::stdio,
+    launch,
+};
+
+/// `msn-handoff stdio`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "For authors of clients: docs/STDIO.md says what goes over the pipe.")]
 pub(super) struct Arguments {
-    /// The address your contacts are told [default: what the client says, else that of the interface
+    /// The address your contacts are told [default: what the client says, or that of the interface
     /// which leads to the Internet]
     #[arg(long, value_name = "IP")]
     announce: Option<Ipv4Addr>,
 }
 
-/// On the Internet, but nobody's (RFC 5737): nothing is sent there.
-const FAR_AWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
 pub(super) fn run(arguments: &Arguments, mut config: Config) -> Result<(), Failure> {
-    if let Some(announce) = arguments.announce {
-        config.network.announce = Some(announce);
+    if arguments.announce.is_some() {
+        config.network.announce = arguments.announce;
     }
     let runtime = super::runtime()?;
     let served = runtime.block_on(serve(&config));
-    // Standard input is read by a thread that cannot be told to stop.
+    // A client that does not read may keep a thread of it writing.
     runtime.shutdown_background();
     served
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
+    // The route to the documentation network is the default route; nothing is sent.
     let announce = match config.network.announce {
         Some(ip) => ip,
-        None => own::address_towards(FAR_AWAY)
+        None => own::address_towards(Ipv4Addr::new(192, 0, 2, 1))
             .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(%error, "no address to tell contacts yet");
-                Ipv4Addr::UNSPECIFIED
-            }),
+            .unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
-    let hub = Hub::start(config, announce).await?;
-    let stop = hub.stop.child_token();
-    let serving = stdio::serve(
-        tokio::io::stdin(),
-        tokio::io::stdout(),
-        hub.dispatcher.clone(),
-        config.network.announce.is_none(),
-        stop.clone(),
-    );
-    tokio::pin!(serving);
-    let served = tokio::select! {
-        served = &mut serving => served,
-        result = told_to_stop() => {
-            result?;
-            stop.cancel();
-            serving.await
+    if let Err(error) = launch::reap_leftovers(&launch::programs_folder()) {
+        tracing::warn!(%error, "cannot look for programs of an earlier run");
+    }
+    let settings =
+        dispatcher::Settings::from_config(config, announce).map_err(Failure::configuration)?;
+    let dispatcher = Dispatcher::start(settings);
+    let stop = CancellationToken::new();
+    let doors = control::open(config, None, &dispatcher, &stop).await;
+    let told = async {
+        if let Err(error) = super::proxy::told_to_stop().await {
+            tracing::warn!(%error, "signals are not heard");
+            std::future::pending::<()>().await;
         }
     };
-    hub.close().await;
-    served.map_err(|error| Failure::new(format!("the client is gone: {error}")))
+    let output = output().map_err(Failure::new)?;
+    let follow = config.network.announce.is_none();
+    let served = stdio::serve(&dispatcher, follow, std::io::stdin(), output, told).await;
+    stop.cancel();
+    doors.join_all().await;
+    served.map_err(Failure::new)
+}
+
+/// Standard output without a buffer of the standard library's.
+fn output() -> std::io::Result<tokio::fs::File> {
+    use std::os::fd::AsFd;
+
+    let copy = std::io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(tokio::fs::File::from_std(copy.into()))
 }

@@ -191,6 +191,12 @@ pub fn invitable(ids: &[String]) -> String {
     format!("{MARK}you can invite this contact to: {}.", ids.join(", "))
 }
 
+/// Why a command was not obeyed where it does not say which contact is meant.
+#[must_use]
+pub fn one_contact() -> String {
+    format!("{MARK}open a window with one contact for that.")
+}
+
 /// Why a command was not obeyed.
 #[must_use]
 pub fn not_obeyed(why: &impl std::fmt::Display) -> String {

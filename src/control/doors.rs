@@ -1,7 +1,9 @@
 //! Opens every door that the configuration wants. A door that cannot be opened leaves one line in the
 //! log, and everything else works.
 
-use tokio::task::JoinSet;
+use std::time::Duration;
+
+use tokio::{net::UnixListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use zbus::Connection;
 
@@ -11,9 +13,25 @@ use super::{
 };
 use crate::{config::Config, dispatcher::Dispatcher};
 
-/// Serves the doors until `stop`.
+/// How long the bus may take for the last words. It starts programs for those who ask for them, and
+/// such a program may never be ready.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Lets that run, and not much longer than until `stop`.
+async fn until<T>(stop: CancellationToken, serving: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = serving => Some(done),
+        () = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        } => None,
+    }
+}
+
+/// Serves the doors until `stop`. `given` is a control socket that is open already.
 pub async fn open(
     config: &Config,
+    given: Option<UnixListener>,
     dispatcher: &Dispatcher,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
@@ -26,7 +44,11 @@ pub async fn open(
     if settings.enabled {
         let place = settings.socket.clone();
         let place = place.unwrap_or_else(socket::usual_place);
-        match Door::open(&place).await {
+        let door = match given {
+            Some(listener) => Ok(Door::from(listener)),
+            None => Door::open(&place).await,
+        };
+        match door {
             Ok(door) => {
                 doors.spawn(door.serve(dispatcher.clone(), stop.clone()));
             }
@@ -49,7 +71,8 @@ pub async fn open(
     if settings.dbus {
         let (connection, dispatcher, stop) = (connection.clone(), dispatcher.clone(), stop.clone());
         doors.spawn(async move {
-            if let Err(error) = bus::serve(&connection, dispatcher, stop).await {
+            let serving = bus::serve(&connection, dispatcher, stop.clone());
+            if let Some(Err(error)) = until(stop, serving).await {
                 tracing::warn!(%error, "no D-Bus service: another msn-handoff may have its name");
             }
         });
@@ -57,7 +80,8 @@ pub async fn open(
     if settings.notifications {
         let (dispatcher, stop) = (dispatcher.clone(), stop.clone());
         doors.spawn(async move {
-            if let Err(error) = notification::serve(&connection, dispatcher, stop).await {
+            let serving = notification::serve(&connection, dispatcher, stop.clone());
+            if let Some(Err(error)) = until(stop, serving).await {
                 tracing::info!(%error, "no notifications: offers are asked in the chat window only");
             }
         });

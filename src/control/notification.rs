@@ -145,7 +145,7 @@ impl Asking<'_> {
         let hints = HashMap::from([
             ("urgency", Variant::from(CRITICAL)),
             ("category", Variant::from("im.received")),
-            ("desktop-entry", Variant::from("msn-handoff")),
+            ("desktop-entry", Variant::from("org.msn_handoff.handoff")),
         ]);
         let id = self
             .service

@@ -195,6 +195,17 @@ pub struct Happened {
     pub seconds: Option<u64>,
 }
 
+/// A line as it was read; the error is for people.
+///
+/// # Errors
+/// When it is too long, or not UTF-8.
+pub(crate) fn line(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.len() > MAX_LINE {
+        return Err(format!("a line is longer than {MAX_LINE} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "a line is not UTF-8".to_owned())
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let InvitationId(id) = self.0;

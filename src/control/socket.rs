@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer,
-    protocol::{Greeting, Happened, Line, MAX_LINE, Refusal, VERSION},
+    protocol::{self, Greeting, Happened, Line, MAX_LINE, Refusal, VERSION},
 };
 use crate::{
     dispatcher::Dispatcher,
@@ -45,16 +45,28 @@ pub fn usual_place() -> PathBuf {
     runtime_folder().join("control")
 }
 
-/// A bound control socket. It is removed when this is dropped.
+/// A bound control socket. When this is dropped, it is removed, if it was made here.
 #[derive(Debug)]
 pub struct Door {
     listener: UnixListener,
-    path: PathBuf,
+    path: Option<PathBuf>,
+}
+
+impl From<UnixListener> for Door {
+    /// One that the service manager made, and keeps.
+    fn from(listener: UnixListener) -> Self {
+        Self {
+            listener,
+            path: None,
+        }
+    }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -68,7 +80,7 @@ impl Door {
         make_private(path.parent().unwrap_or(path))?;
         Ok(Self {
             listener: socket::unix_listen(path).await?,
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
         })
     }
 
@@ -143,7 +155,11 @@ async fn converse(
                 }
                 Some(Err(refusal)) => {
                     let id = serde_json::Value::Null;
-                    return write(&mut writer, &Line::Refused { id, error: refusal }).await;
+                    write(&mut writer, &Line::Refused { id, error: refusal }).await?;
+                    writer.shutdown().await?;
+                    // What it still writes is taken, or the system would take our words back.
+                    let _ = tokio::time::timeout(FAREWELL, reading.join_next()).await;
+                    return Ok(());
                 }
                 // Who only listens may have closed its side; it is gone when a line cannot be written.
                 None if events.is_none() => return Ok(()),
@@ -201,11 +217,7 @@ async fn read(reader: OwnedReadHalf, lines: mpsc::Sender<Result<String, Refusal>
         if read.is_err() || bytes.is_empty() {
             return;
         }
-        let line = if bytes.len() > MAX_LINE {
-            Err(format!("a line is longer than {MAX_LINE} bytes"))
-        } else {
-            String::from_utf8(bytes).map_err(|_| "a line is not UTF-8".to_owned())
-        };
+        let line = protocol::line(bytes);
         let is_last = line.is_err();
         let line = line.map_err(|message| Refusal {
             reason: "unreadable".to_owned(),
@@ -214,7 +226,11 @@ async fn read(reader: OwnedReadHalf, lines: mpsc::Sender<Result<String, Refusal>
         if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
             continue;
         }
-        if lines.send(line).await.is_err() || is_last {
+        if lines.send(line).await.is_err() {
+            return;
+        }
+        if is_last {
+            let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
             return;
         }
     }

@@ -31,6 +31,7 @@ use super::wire::{Frame, bare};
 use crate::{
     dispatcher::{AccountId, Carrier, Delivery, Invitations, Verdict},
     invitation::is_invitation,
+    msnp::text,
 };
 
 /// How long a reply of the server, or a contact that was called, is waited for.
@@ -455,6 +456,14 @@ impl Carrier for Client {
             line: line.to_owned(),
         });
     }
+
+    fn keep_alive(&self, peer: &str) {
+        if let Some(board) = self.open_board(&bare(peer)) {
+            board
+                .line
+                .tell(|trid| message(trid, Letter::U, text::KEEP_ALIVE));
+        }
+    }
 }
 
 /// Puts a dispatcher on a client: invitation messages of the peer go to `hub`, and what `hub` does
@@ -476,6 +485,7 @@ pub fn join(
                     continue;
                 }
                 ClientEvent::CarrierLost { peer } => hub.carrier_lost(account, peer),
+                ClientEvent::Joined { handle, .. } => hub.carrier_back(account, handle),
                 ClientEvent::Undelivered { delivery, .. } => hub.undelivered(account, *delivery),
                 _ => {}
             }

@@ -294,6 +294,10 @@ impl Account {
         self.feed(shared, Input::CarrierLost { peer });
     }
 
+    pub(super) fn carrier_back(&mut self, shared: &Arc<Shared>, peer: &str) {
+        self.feed(shared, Input::CarrierBack { peer });
+    }
+
     pub(super) fn undelivered(&mut self, shared: &Arc<Shared>, id: InvitationId) {
         self.feed(shared, Input::Undelivered(id));
     }
@@ -486,8 +490,10 @@ impl Account {
                 self.tell(shared, id, What::Progress(words));
                 None
             }
-            // Keeping a switchboard open is a courtesy of one client; an answer opens another.
-            Output::KeepAlive { .. } => None,
+            Output::KeepAlive { peer, .. } => {
+                self.carrier.keep_alive(&peer);
+                None
+            }
             Output::Ended { id, reason } => {
                 self.ended(shared, id, &reason);
                 None

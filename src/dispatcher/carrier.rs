@@ -37,6 +37,10 @@ pub trait Carrier: Send + Sync {
 
     /// Shows a line in the chat window with `peer`. It never reaches the peer.
     fn show(&self, peer: &str, line: &str);
+
+    /// Says something without meaning into a switchboard with exactly that peer, so that nobody
+    /// closes it for being idle (PROTOCOL.md 5.0). Opens none. A carrier that cannot does nothing.
+    fn keep_alive(&self, _peer: &str) {}
 }
 
 /// What a front tells the dispatcher. Calls are synchronous and quick: the proxy asks before it
@@ -54,9 +58,18 @@ pub trait Invitations: Send + Sync {
     /// The user is about to send `text` to `peer`. [`Verdict::Taken`] means it was a command for us.
     fn typed(&self, account: AccountId, peer: &str, text: &str) -> Verdict;
 
+    /// The user is about to send `text` where nobody is, or more than one contact. With an answer it
+    /// was a command for us, which must reach none of them; the answer is for the user.
+    fn typed_elsewhere(&self, _account: AccountId, _text: &str) -> Option<String> {
+        None
+    }
+
     /// The last switchboard with `peer` has gone. Open negotiations that wait for the peer end
     /// unless another switchboard can be opened.
     fn carrier_lost(&self, account: AccountId, peer: &str);
+
+    /// `peer` came into a switchboard.
+    fn carrier_back(&self, _account: AccountId, _peer: &str) {}
 
     /// A message could not be delivered (`NAK`, peer offline, no switchboard).
     fn undelivered(&self, account: AccountId, delivery: Delivery);

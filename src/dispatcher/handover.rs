@@ -8,7 +8,7 @@ use super::{AccountId, Shared, VerbError};
 use crate::{
     adapter::{self, Order, Task},
     bridge::Bridge,
-    endpoint::place::Network,
+    endpoint::{place::Network, whereabouts},
     invitation::Medium,
     negotiation::{InvitationId, Role},
 };
@@ -59,7 +59,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         shared.settings.call.clone(),
         shared.settings.recordings.clone(),
     );
-    let task = move |network| Task {
+    let task = move |network, policy| Task {
         invitation,
         role: subject.role,
         bridge: subject.bridge,
@@ -75,7 +75,10 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
     shared.tasks.spawn_on(
         async move {
             let network = Network::announcing(announce, ports).await;
-            adapter::run(kind, task(network)).await;
+            let here = whereabouts::neighbourhoods();
+            let here = here.into_iter().map(|it| it.own).collect();
+            let policy = policy.announcing(announce, here);
+            adapter::run(kind, task(network, policy)).await;
         },
         &shared.runtime,
     );

@@ -244,8 +244,17 @@ impl Invitations for Dispatcher {
         }
     }
 
+    fn typed_elsewhere(&self, id: AccountId, text: &str) -> Option<String> {
+        chat::Command::parse(text)?;
+        self.with(id, |_, _| Some(chat::one_contact()))
+    }
+
     fn carrier_lost(&self, id: AccountId, peer: &str) {
         self.with(id, |account, shared| account.carrier_lost(shared, peer));
+    }
+
+    fn carrier_back(&self, id: AccountId, peer: &str) {
+        self.with(id, |account, shared| account.carrier_back(shared, peer));
     }
 
     fn undelivered(&self, id: AccountId, delivery: Delivery) {

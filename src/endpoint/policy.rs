@@ -14,6 +14,8 @@ pub struct Policy {
     loopback: bool,
     allowed: Vec<Network>,
     own: Vec<SocketAddrV4>,
+    /// Addresses of this machine.
+    here: Vec<Ipv4Addr>,
 }
 
 /// A range of IPv4 addresses, written `192.0.2.0/24` or as one address.
@@ -81,7 +83,16 @@ impl Policy {
             loopback: announced.is_loopback(),
             allowed,
             own: Vec::new(),
+            here: Vec::new(),
         }
+    }
+
+    /// The same, for another address that peers are told, on a machine that has these.
+    #[must_use]
+    pub fn announcing(mut self, announced: Ipv4Addr, here: Vec<Ipv4Addr>) -> Self {
+        self.loopback = announced.is_loopback();
+        self.here = here;
+        self
     }
 
     /// The same, knowing where we listen: a peer that names that address would have us talk to
@@ -123,6 +134,10 @@ impl Policy {
         }
         if self.allowed.iter().any(|network| network.contains(ip)) {
             return Ok(Allowed(address));
+        }
+        // Whoever announces a loopback address has everybody on this machine.
+        if !self.loopback && self.here.contains(&ip) {
+            return refuse(Why::Loopback);
         }
         match special(ip) {
             None => Ok(Allowed(address)),
@@ -337,6 +352,21 @@ mod tests {
             "10.1.2.3/8".parse::<Network>().unwrap(),
             "10.0.0.0/8".parse::<Network>().unwrap()
         );
+    }
+
+    #[test]
+    fn our_own_addresses_are_refused_unless_everybody_is_on_this_machine() {
+        let lan = Ipv4Addr::new(192, 168, 1, 20);
+        let here = || vec![lan, Ipv4Addr::LOCALHOST];
+        let policy = Policy::new(lan, Vec::new()).announcing(lan, here());
+        let refusal = policy.check(lan, 22).unwrap_err().to_string();
+        assert!(refusal.contains("on this machine"), "{refusal}");
+        assert!(policy.check(Ipv4Addr::new(192, 168, 1, 21), 22).is_ok());
+        let allowed = vec!["192.168.1.20".parse().unwrap()];
+        let policy = Policy::new(lan, allowed).announcing(lan, here());
+        assert!(policy.check(lan, 22).is_ok());
+        let policy = policy.announcing(Ipv4Addr::LOCALHOST, here());
+        assert!(policy.check(lan, 22).is_ok());
     }
 
     #[test]

@@ -33,7 +33,12 @@ impl Lock {
     /// Whether a packet is from there. The first one from that host settles the port.
     pub fn admits(&mut self, from: SocketAddr, now: Duration) -> bool {
         if let Some(learned) = self.learned {
-            return from == learned;
+            // After a new negotiation the old port may still be on its way (RFC 3264 section 8.3.1):
+            // it gives way to the one that was negotiated.
+            if from == self.negotiated && now < self.until {
+                self.learned = Some(from);
+            }
+            return from == learned || self.learned == Some(from);
         }
         let admitted = if now < self.until {
             from.ip() == self.negotiated.ip() && from.port() != 0
@@ -103,6 +108,16 @@ mod tests {
                     (9, SAID, false),
                     (99, MOVED, true),
                 ][..],
+            ),
+            (
+                "the old port until the negotiated one is there",
+                &[
+                    (0, MOVED, true),
+                    (1, OTHER, false),
+                    (2, SAID, true),
+                    (2, MOVED, false),
+                    (9, SAID, true),
+                ],
             ),
             (
                 "late, only the negotiated port",

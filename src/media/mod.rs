@@ -4,6 +4,7 @@ pub mod audio;
 pub mod level;
 pub mod lock;
 pub mod pcap;
+pub mod picture;
 pub mod record;
 pub mod relay;
 pub mod reorder;

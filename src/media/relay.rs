@@ -86,6 +86,8 @@ struct Shared {
 struct State {
     peer: Side,
     agent: Side,
+    /// The peer does not want to hear the agent.
+    held: bool,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +211,11 @@ impl Relay {
         Ok((Lock::new(rtp, now), rtcp.map(|rtcp| Lock::new(rtcp, now))))
     }
 
+    /// Whether the peer is on hold: then it gets no sound, and reports go on.
+    pub fn hold(&self, held: bool) {
+        self.shared.state().held = held;
+    }
+
     /// What came so far.
     #[must_use]
     pub fn statistics(&self) -> RelayStatistics {
@@ -323,6 +330,9 @@ impl Shared {
         }
         if *lock != fresh && lock.is_moved() {
             tracing::debug!(peer = side == PEER, port = from.port(), "media moved");
+        }
+        if side == AGENT && state.held && matches!(packet, Datagram::Rtp(_)) {
+            return None;
         }
         source.traffic.carried += 1;
         source.traffic.bytes += datagram.len() as u64;

@@ -88,6 +88,12 @@ impl<T> Reorder<T> {
         all
     }
 
+    /// Whether something is held back.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Gives what is held back, in order: nothing more is waited for.
     pub fn flush(&mut self) -> Vec<T> {
         let held = std::mem::take(&mut self.held);

@@ -477,6 +477,22 @@ pub fn offer(ours: &Ours) -> Vec<u8> {
     printed(&session)
 }
 
+/// Describes a picture to a player on this machine: it comes to that port, and RTCP to the next one
+/// (APPLICATIONS.md 2.3).
+#[must_use]
+pub fn for_player(port: u16, format: &Format) -> Vec<u8> {
+    offer(&Ours {
+        ip: Ipv4Addr::LOCALHOST,
+        id: 0,
+        version: 0,
+        audio: None,
+        video: Some(Line {
+            port,
+            formats: vec![format.clone()],
+        }),
+    })
+}
+
 /// Answers an offer: its media lines in its order, its payload types in its order.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! Chat text: the payload of a line that we show, and what is in a payload the user sends
-//! (PROTOCOL.md 1.1 and 1.2 for the frame around it).
+//! (PROTOCOL.md 1.1 and 1.2 for the frame around it); and the payload that is no text at all.
 
 /// The payload of a chat line, in the font clients use by default.
 #[must_use]
@@ -10,6 +10,9 @@ pub fn payload(text: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// A payload that says nothing, as Kopete sends to keep a switchboard open (PROTOCOL.md 5.0).
+pub const KEEP_ALIVE: &[u8] = b"MIME-Version: 1.0\r\nContent-Type: text/x-keepalive\r\n\r\n";
 
 /// The media type of a payload without its parameters, as written; empty when it has none.
 #[must_use]

@@ -2,6 +2,8 @@
 //! plain data. `bridge` builds it from TOML; tests build it with [`Application::new`] and the
 //! `with_*` methods. Facts: PROTOCOL.md sections 2, 5, 6 and 14.
 
+use core::time::Duration;
+
 use crate::{
     invitation::{Guid, Medium},
     negotiation::{Announcement, Role},
@@ -128,6 +130,9 @@ pub struct Application {
     pub avm: Option<(u32, u32)>,
     /// The fixed port of the endpoint, where `IP-Address` has none.
     pub port: Option<Port>,
+    /// How long its programs may take to get ready, where that is longer than
+    /// [`Timers::prepare`](super::Timers::prepare).
+    pub prepare: Option<Duration>,
 }
 
 impl Application {
@@ -149,6 +154,7 @@ impl Application {
             enc64: false,
             avm: None,
             port: None,
+            prepare: None,
         }
     }
 

@@ -29,7 +29,8 @@ pub struct Limits {
     pub pending: usize,
     /// Unanswered questions from one peer at once.
     pub pending_per_peer: usize,
-    /// Unanswered questions from one peer about one application at once.
+    /// Unanswered questions from one peer about one application at once. One more takes the place
+    /// of the oldest, which its inviter has most likely given up.
     pub pending_per_application: usize,
     /// Questions from one peer per minute.
     pub offers_per_minute: u32,
@@ -152,6 +153,7 @@ impl Engine {
             Input::HangUp(id) => self.tell(id, Event::HangUp, now, out),
             Input::SendContext(id, data) => self.tell(id, Event::Tell(&data), now, out),
             Input::CarrierLost { peer } => self.tell_peer(peer, || Event::CarrierLost, now, out),
+            Input::CarrierBack { peer } => self.tell_peer(peer, || Event::CarrierBack, now, out),
             Input::Closing { peer } => self.tell_peer(peer, || Event::Closing, now, out),
             Input::Undelivered(id) => self.undelivered(id, now, out),
             Input::Timeout => self.time_passed(now, out),
@@ -315,15 +317,24 @@ impl Engine {
         {
             return Disposition::Taken;
         }
+        let mut replaced = Vec::new();
         let refusal = match &application {
             None => return Disposition::NotOurs,
             Some(_) if message.dialect() == MessageDialect::Unknown => Some(CancelCode::Fail),
             Some(Treatment::RefuseNotInstalled) => Some(CancelCode::RejectNotInstalled),
-            Some(Treatment::Negotiate(wanted)) if self.is_too_much(&key.peer, wanted, now) => {
-                Some(CancelCode::Reject)
-            }
-            Some(Treatment::Negotiate(_)) => None,
+            Some(Treatment::Negotiate(wanted)) => match self.room_for(&key.peer, wanted, now) {
+                Some(in_its_place) => {
+                    replaced = in_its_place;
+                    None
+                }
+                None => Some(CancelCode::Reject),
+            },
         };
+        for id in replaced {
+            // In silence: its inviter has most likely given it up, and a CANCEL now might look like the
+            // answer to the new one.
+            self.end(id, EndReason::Replaced, Farewell::Nothing, now, out);
+        }
         match (application, refusal) {
             (Some(Treatment::Negotiate(application)), None) => {
                 self.offer(peer, key, fingerprint, application, message, now, out);
@@ -336,24 +347,35 @@ impl Engine {
         Disposition::Taken
     }
 
-    /// Whether one more question would be one too many.
-    fn is_too_much(&mut self, peer: &str, application: &Application, now: Now) -> bool {
+    /// The unanswered questions that must go for one more, oldest first; `None` when it is one too
+    /// many all the same.
+    fn room_for(
+        &mut self,
+        peer: &str,
+        application: &Application,
+        now: Now,
+    ) -> Option<Vec<InvitationId>> {
         let limits = &self.settings.limits;
-        let (mut pending, mut of_peer, mut the_same) = (0, 0, 0);
+        let (mut pending, mut of_peer, mut the_same) = (0, 0, Vec::new());
         for session in self.sessions.values() {
             if session.role == Role::Invitee && session.state() == State::Offered {
                 pending += 1;
                 if session.peer_key == peer {
                     of_peer += 1;
-                    the_same += usize::from(session.application.id == application.id);
+                    if session.application.id == application.id {
+                        the_same.push(session.id);
+                    }
                 }
             }
         }
-        self.sessions.len() >= limits.sessions
-            || pending >= limits.pending
-            || of_peer >= limits.pending_per_peer
-            || the_same >= limits.pending_per_application
-            || !self.pace.allows(peer, limits.offers_per_minute, now)
+        let keep = limits.pending_per_application.checked_sub(1)?;
+        let going = the_same.len().saturating_sub(keep);
+        the_same.truncate(going);
+        let room = self.sessions.len() - going < limits.sessions
+            && pending - going < limits.pending
+            && of_peer - going < limits.pending_per_peer
+            && self.pace.allows(peer, limits.offers_per_minute, now);
+        room.then_some(the_same)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one INVITE")]

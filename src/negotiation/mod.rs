@@ -218,6 +218,11 @@ pub enum Input<'a> {
         /// Handle of the peer.
         peer: &'a str,
     },
+    /// `peer` came into a switchboard: what the loss of another began is called off.
+    CarrierBack {
+        /// Handle of the peer.
+        peer: &'a str,
+    },
     /// Our side leaves `peer` for good and can still send: what is not connected yet is cancelled
     /// with `OUTBANDCANCEL` (PROTOCOL.md 5.2).
     Closing {
@@ -327,8 +332,8 @@ pub enum Output {
         /// Its code.
         code: Option<CancelCode>,
     },
-    /// A message that keeps an open switchboard open is due (PROTOCOL.md section 8). Optional: it
-    /// must not open one.
+    /// A message that keeps an open switchboard open is due (PROTOCOL.md section 8). It must not
+    /// open one.
     KeepAlive {
         /// Which invitation.
         id: InvitationId,

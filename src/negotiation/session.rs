@@ -89,6 +89,8 @@ pub(super) enum Event<'a> {
     Tell(&'a [u8]),
     /// No switchboard is left.
     CarrierLost,
+    /// The peer came into a switchboard.
+    CarrierBack,
     /// We leave the peer.
     Closing,
     /// Our last message was lost.
@@ -257,7 +259,7 @@ impl Session {
         }
     }
 
-    /// The peer was heard, in whatever switchboard.
+    /// The peer was heard, or came, in whatever switchboard.
     pub(super) fn heard(&mut self, desk: &Desk<'_>) {
         self.alarms.set(Alarm::Grace, None);
         if !self.state.is_connected() && !self.alarms.is_set(Alarm::KeepAlive) {
@@ -363,7 +365,17 @@ impl Session {
                 self.alarms.set(Alarm::KeepAlive, None);
                 Step::Stay
             }
+            // Our invitation goes on ringing: the peer's client closes an idle switchboard long
+            // before its user has answered (PROTOCOL.md 5.0), and answers by another.
+            (S::Offered, Inviter, E::CarrierLost) => {
+                self.alarms.set(Alarm::KeepAlive, None);
+                self.repeat_in_flight(desk)
+            }
             (_, _, E::CarrierLost) => self.wait_for_carrier(desk),
+            (_, _, E::CarrierBack) => {
+                self.heard(desk);
+                Step::Stay
+            }
             (state, role, E::Undelivered) => {
                 if self.retry_later(desk) || state == S::Running {
                     return Step::Stay;
@@ -412,7 +424,12 @@ impl Session {
         // What we sent before is answered: it is never sent again.
         self.last = None;
         self.alarms.set(Alarm::Retry, None);
-        self.enter(state, Some(desk.now + desk.timers().prepare), desk.now);
+        let patience = desk.timers().prepare;
+        let patience = self
+            .application
+            .prepare
+            .map_or(patience, |needed| needed.max(patience));
+        self.enter(state, Some(desk.now + patience), desk.now);
         let announcement = match state {
             State::PreparingContext => Announcement::Context,
             _ => Announcement::Accept,
@@ -704,6 +721,8 @@ impl Session {
             .last
             .as_ref()
             .is_some_and(|last| desk.now < last.at + desk.timers().in_flight);
+        // One that is known to be lost has its next try already.
+        let young = young && !self.alarms.is_set(Alarm::Retry);
         if young && self.state != State::Running && self.tries_left > 0 {
             self.tries_left -= 1;
             return self.repeat_last(desk);

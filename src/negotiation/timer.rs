@@ -11,7 +11,7 @@ pub struct Timers {
     pub invite: Duration,
     /// An offer our user does not answer; then CANCEL `TIMEOUT`.
     pub offer: Duration,
-    /// From `Prepare` to `Ready`; then CANCEL `FAIL`.
+    /// From `Prepare` to `Ready`, unless the application needs longer; then CANCEL `FAIL`.
     pub prepare: Duration,
     /// From our ACCEPT #1 to the inviter's; then CANCEL `TIMEOUT`.
     pub accept: Duration,
@@ -21,9 +21,10 @@ pub struct Timers {
     /// From `Connected` to `Running`; then CANCEL `OUTBANDCANCEL`.
     pub start: Duration,
     /// From the loss of the last switchboard to giving up, while we wait for a message of the
-    /// peer's. Hearing from the peer, in any switchboard, calls it off, and so does a further
-    /// message of ours. What waits for our own user or adapter is not ended by the loss: its answer
-    /// opens another switchboard, and `Undelivered` tells if it cannot.
+    /// peer's. The peer, heard in or coming into any switchboard, calls it off, and so does a
+    /// further message of ours. What waits for our own user or adapter is not ended by the loss: its
+    /// answer opens another switchboard, and `Undelivered` tells if it cannot. Nor is our INVITE,
+    /// which the peer's user may answer for as long as `invite` says.
     pub carrier_grace: Duration,
     /// From an undelivered message to its next try, over another switchboard.
     pub retry: Duration,

@@ -51,6 +51,7 @@ builtin = true
 struct Wire {
     outbox: mpsc::UnboundedSender<Vec<u8>>,
     shown: Mutex<Vec<String>>,
+    kept_alive: mpsc::UnboundedSender<String>,
 }
 
 impl Carrier for Wire {
@@ -61,6 +62,11 @@ impl Carrier for Wire {
     fn show(&self, _: &str, line: &str) {
         self.shown.lock().unwrap().push(line.to_owned());
     }
+
+    fn keep_alive(&self, peer: &str) {
+        // Most tests do not look.
+        let _ = self.kept_alive.send(peer.to_owned());
+    }
 }
 
 struct Side {
@@ -68,6 +74,7 @@ struct Side {
     account: AccountId,
     wire: Arc<Wire>,
     events: broadcast::Receiver<Event>,
+    kept_alive: mpsc::UnboundedReceiver<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -96,6 +103,14 @@ impl Side {
 }
 
 fn side(rules: Rules, handle: &str) -> (Side, mpsc::UnboundedReceiver<Vec<u8>>) {
+    side_with(rules, handle, negotiation::Timers::default())
+}
+
+fn side_with(
+    rules: Rules,
+    handle: &str,
+    timers: negotiation::Timers,
+) -> (Side, mpsc::UnboundedReceiver<Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let bridges = folder.path().join("bridges");
     std::fs::create_dir(&bridges).unwrap();
@@ -110,12 +125,17 @@ fn side(rules: Rules, handle: &str) -> (Side, mpsc::UnboundedReceiver<Vec<u8>>) 
         recordings: folder.path().join("recordings"),
         call: msn_handoff::config::Call::default(),
         unclaimed: None,
-        negotiation: negotiation::Settings::default(),
+        negotiation: negotiation::Settings {
+            timers,
+            ..negotiation::Settings::default()
+        },
     });
     let (outbox, letters) = mpsc::unbounded_channel();
+    let (keeps_alive, kept_alive) = mpsc::unbounded_channel();
     let wire = Arc::new(Wire {
         outbox,
         shown: Mutex::default(),
+        kept_alive: keeps_alive,
     });
     let account = dispatcher.attach(handle, Arc::clone(&wire) as Arc<dyn Carrier>);
     let events = dispatcher.events();
@@ -125,6 +145,7 @@ fn side(rules: Rules, handle: &str) -> (Side, mpsc::UnboundedReceiver<Vec<u8>>) 
             account,
             wire,
             events,
+            kept_alive,
             _folder: folder,
         },
         letters,
@@ -228,6 +249,24 @@ async fn a_command_with_nothing_open_is_answered_and_never_sent() {
 }
 
 #[tokio::test]
+async fn a_command_typed_to_several_people_is_answered_and_does_nothing() {
+    let (alice, mut bob) = pair(Rules::default());
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
+    bob.until(|what| *what == What::Offered).await;
+    let answer = bob.dispatcher.typed_elsewhere(bob.account, " /accept ");
+    let answer = answer.expect("it was a command");
+    assert!(
+        answer.contains("open a window with one contact"),
+        "{answer}"
+    );
+    assert!(bob.dispatcher.open()[0].asks_us());
+    for text in ["hello", "/me waves", "/accept my apologies please"] {
+        let answer = bob.dispatcher.typed_elsewhere(bob.account, text);
+        assert_eq!(answer, None, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ours_passes() {
     let (_alice, bob) = pair(Rules::default());
     let vector = |name: &str| {
@@ -238,7 +277,7 @@ async fn what_is_not_ours_passes() {
         .unwrap()
     };
     // File transfer, an application nobody here takes, and messages of unknown invitations.
-    for name in ["F1", "G1", "N1", "C2", "C3", "W4"] {
+    for name in ["F1", "G1", "C2", "C3", "W4"] {
         let verdict = bob.dispatcher.received(bob.account, ALICE, &vector(name));
         assert_eq!(verdict, Verdict::Pass, "{name}");
     }
@@ -407,4 +446,44 @@ async fn a_call_goes_on_while_the_client_signs_in_again() {
     bob.until(ended).await;
     alice.until(ended).await;
     assert!(alice.dispatcher.hang_up(call).is_err());
+}
+
+#[tokio::test]
+async fn an_open_invitation_keeps_its_switchboard_open() {
+    let timers = negotiation::Timers {
+        keep_alive: Some(Duration::from_millis(20)),
+        ..negotiation::Timers::default()
+    };
+    let (mut alice, _letters) = side_with(Rules::default(), ALICE, timers);
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
+    for _ in 0..2 {
+        let kept = tokio::time::timeout(Duration::from_secs(60), alice.kept_alive.recv());
+        assert_eq!(kept.await.expect("never kept alive").unwrap(), BOB);
+    }
+    alice.dispatcher.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_contact_that_comes_back_in_time_has_not_left() {
+    let timers = negotiation::Timers {
+        carrier_grace: Duration::from_millis(200),
+        accept: Duration::from_millis(400),
+        ..negotiation::Timers::default()
+    };
+    let (mut alice, mut from_alice) = side(Rules::default(), ALICE);
+    let (mut bob, mut from_bob) = side_with(allow(), BOB, timers);
+    alice.dispatcher.invite(None, BOB, "voice").unwrap();
+    let invite = from_alice.recv().await.unwrap();
+    bob.dispatcher.received(bob.account, ALICE, &invite);
+    // His ACCEPT, which nobody answers.
+    from_bob.recv().await.unwrap();
+    bob.dispatcher.carrier_lost(bob.account, ALICE);
+    bob.dispatcher.carrier_back(bob.account, ALICE);
+    let end = bob.until(ended).await;
+    let What::Ended { reason, .. } = end.what else {
+        panic!("{end:?}");
+    };
+    assert!(reason.contains("did not complete"), "{reason}");
+    alice.dispatcher.shutdown().await;
+    alice.until(ended).await;
 }

@@ -21,6 +21,7 @@ enum Act {
     WeInvite(usize, u8),
     Order(u8, u64),
     CarrierLost,
+    CarrierBack,
     Closing,
     Pass(u64),
 }
@@ -41,6 +42,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (what(), cookie()).prop_map(|(what, cookie)| Act::WeInvite(what, cookie)),
         6 => (0_u8..12, 1_u64..8).prop_map(|(order, id)| Act::Order(order, id)),
         1 => Just(Act::CarrierLost),
+        1 => Just(Act::CarrierBack),
         1 => Just(Act::Closing),
         1 => (0_u64..100).prop_map(Act::Pass),
     ]
@@ -115,6 +117,7 @@ proptest! {
                     bench.push(order(number, id))
                 }
                 Act::CarrierLost => bench.push(Input::CarrierLost { peer: PEER }),
+                Act::CarrierBack => bench.push(Input::CarrierBack { peer: PEER }),
                 Act::Closing => bench.push(Input::Closing { peer: PEER }),
                 Act::Pass(time) => bench.pass(seconds(time)),
             };

@@ -357,6 +357,8 @@ impl Bench {
     }
 
     fn bring_invitee(&mut self, application: &Arc<Application>, state: State) {
+        // It may be another than the list has.
+        self.applications.insert(0, Arc::clone(application));
         self.receive(&invite(application, "7"));
         if state == State::Offered {
             return;

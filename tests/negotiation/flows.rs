@@ -434,6 +434,9 @@ fn the_switchboard_is_kept_open_until_connected() {
     bench.invite(netmeeting(), 7, SESSION);
     bench.push(Input::CarrierLost { peer: PEER });
     assert_eq!(bench.pass(seconds(59)).lines(), [""; 0]);
+    // The peer comes into another.
+    bench.push(Input::CarrierBack { peer: PEER });
+    assert_eq!(bench.pass(seconds(45)).lines(), ["keep alive"]);
 }
 
 #[test]
@@ -446,6 +449,7 @@ fn orders_for_what_does_not_exist_are_not_ours() {
         Input::ProgramEnded(ID),
         Input::Undelivered(ID),
         Input::CarrierLost { peer: PEER },
+        Input::CarrierBack { peer: PEER },
     ] {
         assert!(bench.push(input).is_passed_on());
     }

@@ -46,21 +46,77 @@ fn a_ninth_question_of_one_peer_is_rejected_without_asking() {
 }
 
 #[test]
-fn a_second_question_about_the_same_is_rejected_while_the_first_is_open() {
+fn a_second_question_about_the_same_takes_the_place_of_the_first() {
     let mut bench = Bench::new();
+    bench.receive(&invite(&netmeeting(), "1"));
+    bench.receive(&invite(&voice(), "2"));
+    bench.receive_from("carol@example.com", &invite(&netmeeting(), "1"));
+    // The CANCEL of the first may have been lost with its switchboard: nobody is told anything.
+    bench.push(Input::CarrierLost { peer: PEER });
+    assert_eq!(
+        bench.receive(&invite(&netmeeting(), "3")).lines(),
+        ["ended Replaced", "offered netmeeting"]
+    );
+    assert_eq!(bench.state(1), None);
+    assert_eq!(offered(&bench), 3);
+    // What still comes about the first is ours, and is for nobody.
+    assert!(bench.receive(&cancel("1", "TIMEOUT")).is_taken_silently());
+    assert!(
+        bench
+            .receive(&invite(&netmeeting(), "1"))
+            .is_taken_silently()
+    );
+    assert_eq!(
+        bench.push(Input::Accept(InvitationId(4))).lines(),
+        ["prepare accept"]
+    );
+    // One that was answered has its place no more, and keeps what it has.
+    assert_eq!(
+        bench.receive(&invite(&netmeeting(), "5")).lines(),
+        ["offered netmeeting"]
+    );
+    assert_eq!(bench.state(4), Some(State::Preparing));
+}
+
+#[test]
+fn of_several_questions_about_the_same_the_oldest_makes_room() {
+    let mut bench = with(Limits {
+        pending_per_application: 2,
+        pending_per_peer: 2,
+        ..Limits::default()
+    });
+    for cookie in ["1", "2"] {
+        bench.receive(&invite(&netmeeting(), cookie));
+    }
+    assert_eq!(
+        bench.receive(&invite(&netmeeting(), "3")).lines(),
+        ["ended Replaced", "offered netmeeting"]
+    );
+    assert_eq!(bench.state(1), None);
+    assert_eq!(bench.state(2), Some(State::Offered));
+}
+
+/// Whoever asks too fast, or about too much else, does not get rid of what was asked before.
+#[test]
+fn a_question_that_is_too_much_for_another_reason_replaces_nothing() {
+    let mut bench = with(Limits {
+        offers_per_minute: 1,
+        ..Limits::default()
+    });
     bench.receive(&invite(&netmeeting(), "1"));
     assert_eq!(
         bench.receive(&invite(&netmeeting(), "2")).lines(),
         ["CANCEL REJECT"]
     );
+    assert_eq!(bench.state(1), Some(State::Offered));
+
+    let mut bench = with(Limits {
+        pending_per_application: 0,
+        ..Limits::default()
+    });
     assert_eq!(
-        bench.receive(&invite(&voice(), "3")).lines(),
-        ["offered voice"]
-    );
-    bench.receive(&cancel("1", "TIMEOUT"));
-    assert_eq!(
-        bench.receive(&invite(&netmeeting(), "4")).lines(),
-        ["offered netmeeting"]
+        bench.receive(&invite(&netmeeting(), "1")).lines(),
+        ["CANCEL REJECT"]
     );
 }
 

@@ -1,5 +1,7 @@
 //! PROTOCOL.md section 7, one test per row.
 
+use std::sync::Arc;
+
 use msn_handoff::{
     invitation::CancelCode,
     negotiation::{EndReason, FailureKind, Input, InvitationId, Role, Settings, State, Waiting},
@@ -292,7 +294,6 @@ fn another_cancel_only_tells_what_runs_where_the_policy_says_so() {
 #[test]
 fn a_lost_switchboard_ends_what_waits_for_the_peer_after_a_grace() {
     for mut bench in [
-        Bench::inviter(&netmeeting(), State::Offered),
         Bench::inviter(&whiteboard(), State::AwaitingContext),
         Bench::invitee(&netmeeting(), State::Accepted),
     ] {
@@ -304,6 +305,39 @@ fn a_lost_switchboard_ends_what_waits_for_the_peer_after_a_grace() {
         bench.push(Input::CarrierLost { peer: PEER });
         let end = bench.pass(seconds(10));
         assert_eq!(end.lines(), ["CANCEL OUTBANDCANCEL", "ended CarrierLost"]);
+    }
+}
+
+#[test]
+fn a_lost_switchboard_does_not_stop_our_invitation_from_ringing() {
+    let mut bench = Bench::inviter(&netmeeting(), State::Offered);
+    bench.pass(seconds(60));
+    assert!(bench.push(Input::CarrierLost { peer: PEER }).out.is_empty());
+    assert!(bench.pass(seconds(239)).out.is_empty());
+    assert_eq!(
+        bench.pass(seconds(1)).lines(),
+        ["CANCEL TIMEOUT", "ended TimedOut(Answer)"]
+    );
+}
+
+#[test]
+fn a_peer_that_comes_back_calls_the_grace_off() {
+    for mut bench in [
+        Bench::inviter(&whiteboard(), State::AwaitingContext),
+        Bench::invitee(&netmeeting(), State::Accepted),
+    ] {
+        bench.pass(seconds(10));
+        bench.push(Input::CarrierLost { peer: PEER });
+        bench.pass(seconds(30));
+        let back = bench.push(Input::CarrierBack { peer: PEER });
+        assert!(back.is_taken_silently());
+        assert_eq!(bench.pass(seconds(19)).lines(), [""; 0]);
+        assert!(bench.state(1).is_some());
+        // Its own deadline still holds.
+        assert!(matches!(
+            bench.pass(seconds(1)).end(),
+            Some(EndReason::TimedOut(_))
+        ));
     }
 }
 
@@ -367,6 +401,14 @@ fn a_message_that_may_have_gone_down_with_its_switchboard_is_sent_again() {
         bench.push(Input::CarrierLost { peer: PEER }).lines(),
         [""; 0]
     );
+}
+
+#[test]
+fn a_message_that_waits_for_its_next_try_is_not_repeated_before_it() {
+    let mut bench = Bench::invitee(&netmeeting(), State::Accepted);
+    assert!(bench.push(Input::Undelivered(ID)).out.is_empty());
+    assert!(bench.push(Input::CarrierLost { peer: PEER }).out.is_empty());
+    assert_eq!(bench.pass(seconds(10)).lines(), ["ACCEPT"]);
 }
 
 #[test]
@@ -539,6 +581,27 @@ fn an_adapter_that_never_gets_ready_ends_it_with_cancel_fail() {
             bench.ready(1, Some(1)).out.is_empty(),
             "too late for an address"
         );
+    }
+}
+
+#[test]
+fn an_application_may_take_longer_to_get_ready_and_never_shorter() {
+    for (needs, gets) in [(30, 30), (3, 10)] {
+        let mut application = (*whiteboard()).clone();
+        application.prepare = Some(seconds(needs));
+        let application = Arc::new(application);
+        for mut bench in [
+            Bench::invitee(&application, State::Preparing),
+            Bench::inviter(&application, State::Preparing),
+            Bench::invitee(&application, State::PreparingContext),
+        ] {
+            assert_eq!(bench.pass(seconds(gets - 1)).lines(), [""; 0], "{needs}");
+            assert_eq!(
+                bench.pass(seconds(1)).lines(),
+                ["CANCEL FAIL", "ended TimedOut(Ready)"],
+                "{needs}"
+            );
+        }
     }
 }
 

@@ -211,6 +211,44 @@ async fn lent(stage: &mut Stage, notification: &mut crate::stage::Pair) -> Wire 
     client
 }
 
+/// A contact may call others into a switchboard that we opened.
+#[tokio::test]
+async fn everybody_in_a_switchboard_of_ours_is_told_to_the_client_and_speaks_for_himself() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, b"first".to_vec(), Delivery(InvitationId(1)));
+    let mut server = crate::invitations::opened(&mut stage, &mut notification, "").await;
+    server.says(format!("JOI {ANN} Ann%20E\r\n")).await;
+    server.hears("MSG 900000000 N 5\r\nfirst").await;
+    let said = [
+        message("bob@example.com;{1} Bob", &chat("what is that?")),
+        message(&format!("{ANN} Ann%20E"), &chat("a call")),
+    ];
+    server.says("JOI bob@example.com;{1} Bob\r\n").await;
+    server.says("JOI bob@example.com Bob\r\n").await;
+    server.says(said.concat()).await;
+    let ring = notification.client.line().await;
+    let words: Vec<&str> = ring.split(' ').collect();
+    let mut client = Wire::to(stage.front.addr).await;
+    let answer = format!("ANS 1 {ME} {} {}\r\n", words[4], words[1]);
+    client.says(answer).await;
+    client
+        .hears(format!(
+            "IRO 1 1 2 {ANN} Ann%20E 0\r\nIRO 1 2 2 bob@example.com Bob 0\r\nANS 1 OK\r\n"
+        ))
+        .await;
+    for message in said {
+        client.hears(message).await;
+    }
+    // Now it is a conversation like any other.
+    client.says(message("2 N", &chat("hello you"))).await;
+    server.hears(message("2 N", &chat("hello you"))).await;
+    server.says("BYE bob@example.com\r\n").await;
+    client.hears("BYE bob@example.com\r\n").await;
+    stage.front.end().await;
+}
+
 #[tokio::test]
 async fn what_the_client_says_in_a_lent_conversation_is_refused_when_nobody_can_hear_it() {
     let mut stage = Stage::new().await;

@@ -253,6 +253,44 @@ async fn a_message_whose_switchboard_is_reset_under_it_goes_by_another() {
     stage.front.end().await;
 }
 
+/// The dispatcher repeats what may have gone down with a switchboard, and so do we with what we
+/// certainly have not written: the contact gets it once, and in order.
+#[tokio::test]
+async fn what_was_queued_when_the_server_closes_the_switchboard_arrives_exactly_once() {
+    for client_leaves_first in [true, false] {
+        let mut stage = Stage::new().await;
+        let mut notification = stage.signed_in(12).await;
+        let mut board = stage.talking(&mut notification, &[ANN]).await;
+        board.client.says("MSG 5 N 6000\r\nhalf").await;
+        board.server.hears("MSG 5 N 6000\r\nhalf").await;
+        let carrier = stage.front.fake.carrier(ME);
+        let delivery = Delivery(InvitationId(1));
+        carrier.send(ANN, b"context".to_vec(), delivery);
+        carrier.send(ANN, b"accept".to_vec(), delivery);
+        *stage.front.fake.young.lock().unwrap() = Some((b"accept".to_vec(), delivery));
+        board.server.0.shutdown().await.unwrap();
+        assert_eq!(stage.front.hears().await, Told::Lost(ANN.into()));
+        let Pair { client, mut server } = board;
+        let mut client = Some(client);
+        if client_leaves_first {
+            client.take();
+            server.ends().await;
+        }
+        let mut new = crate::invitations::opened(&mut stage, &mut notification, "").await;
+        new.says(format!("JOI {ANN} Ann\r\n")).await;
+        new.hears("MSG 900000000 N 7\r\ncontext").await;
+        new.hears("MSG 900000001 N 6\r\naccept").await;
+        if client.take().is_some() {
+            server.ends().await;
+        }
+        notification.client.says("PNG\r\n").await;
+        notification.server.hears("PNG\r\n").await;
+        carrier.send(ANN, b"last".to_vec(), delivery);
+        new.hears("MSG 900000002 N 4\r\nlast").await;
+        stage.front.end().await;
+    }
+}
+
 #[tokio::test]
 async fn the_proxy_ends_with_everything_open() {
     let mut stage = Stage::new().await;

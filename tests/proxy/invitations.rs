@@ -67,19 +67,28 @@ async fn a_typed_command_is_swallowed_and_acknowledged_as_its_letter_asks() {
 }
 
 #[tokio::test]
-async fn nothing_typed_is_ours_with_nobody_or_several_people_there() {
+async fn a_command_typed_to_nobody_or_to_several_people_reaches_none_of_them() {
     let mut stage = Stage::new().await;
     let mut notification = stage.signed_in(12).await;
     let mut pair = stage.talking(&mut notification, &[]).await;
     let typed = message("8 N", &chat("/ours"));
-    pair.client.says(&typed).await;
-    pair.server.hears(&typed).await;
+    let theirs = message("9 N", &chat("/theirs"));
+    // It cannot be answered where nobody is: as if it had not been delivered.
+    pair.client.says([typed.as_str(), &theirs].concat()).await;
+    pair.client.hears("NAK 8\r\n").await;
+    pair.server.hears(&theirs).await;
     for who in [ANN, BOB] {
         pair.server.says(format!("JOI {who} Name\r\n")).await;
         pair.client.hears(format!("JOI {who} Name\r\n")).await;
     }
-    pair.client.says(&typed).await;
-    pair.server.hears(&typed).await;
+    let answer = String::from_utf8(msn_handoff::msnp::text::payload("not here")).unwrap();
+    for (letter, acknowledged) in [("N", ""), ("A", "ACK 8\r\n")] {
+        let typed = message(&format!("8 {letter}"), &chat(" /ours"));
+        pair.client.says([typed.as_str(), &theirs].concat()).await;
+        let answer = message(&format!("{ANN} Name"), &answer);
+        pair.client.hears(answer + acknowledged).await;
+        pair.server.hears(&theirs).await;
+    }
     // With two again it is.
     pair.server.says(format!("BYE {BOB}\r\n")).await;
     pair.client.hears(format!("BYE {BOB}\r\n")).await;
@@ -89,6 +98,20 @@ async fn nothing_typed_is_ours_with_nobody_or_several_people_there() {
         stage.front.hears().await,
         Told::Typed(ANN.into(), "/ours".into())
     );
+    quiet(&mut pair).await;
+    stage.front.end().await;
+}
+
+#[tokio::test]
+async fn blanks_before_a_command_do_not_let_it_through() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    for text in [" /ours", "\r\n\t/ours", "\u{a0}/ours"] {
+        pair.client.says(message("7 N", &chat(text))).await;
+        let told = Told::Typed(ANN.into(), "/ours".into());
+        assert_eq!(stage.front.hears().await, told);
+    }
     quiet(&mut pair).await;
     stage.front.end().await;
 }
@@ -111,6 +134,53 @@ async fn ours_goes_over_the_open_switchboard_and_its_replies_are_swallowed() {
     assert_eq!(stage.front.hears().await, Told::Undelivered(delivery(2)));
     assert_eq!(stage.front.hears().await, Told::Undelivered(delivery(3)));
     quiet(&mut pair).await;
+    stage.front.end().await;
+}
+
+/// The contact comes by a switchboard of the client's, and by one of ours.
+#[tokio::test]
+async fn a_contact_that_comes_into_a_switchboard_is_told() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    pair.server.says(format!("JOI {ANN} Name\r\n")).await;
+    pair.client.hears(format!("JOI {ANN} Name\r\n")).await;
+    assert_eq!(*stage.front.fake.back.lock().unwrap(), [ANN]);
+    pair.server.says(format!("BYE {ANN}\r\n")).await;
+    assert_eq!(stage.front.hears().await, Told::Lost(ANN.into()));
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, b"first".to_vec(), delivery(1));
+    let mut server = opened(&mut stage, &mut notification, "").await;
+    server.says(format!("JOI {ANN} Ann\r\n")).await;
+    server.hears("MSG 900000000 N 5\r\nfirst").await;
+    assert_eq!(*stage.front.fake.back.lock().unwrap(), [ANN, ANN]);
+    stage.front.end().await;
+}
+
+const KEEP_ALIVE: &str = "MIME-Version: 1.0\r\nContent-Type: text/x-keepalive\r\n\r\n";
+
+#[tokio::test]
+async fn a_switchboard_with_the_contact_alone_is_kept_open_and_none_is_opened_for_that() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.keep_alive(ANN);
+    carrier.keep_alive("ann@example.com\r\nOUT");
+    quiet(&mut notification).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    carrier.keep_alive("ANN@example.com");
+    pair.server.hears(message("900000000 U", KEEP_ALIVE)).await;
+    // Whatever a server answers is no affair of the client's.
+    pair.server.says("NAK 900000000\r\n").await;
+    carrier.keep_alive(BOB);
+    carrier.send(ANN, b"payload".to_vec(), delivery(1));
+    pair.server.hears("MSG 900000001 N 7\r\npayload").await;
+    // Not with somebody else there.
+    pair.server.says(format!("JOI {BOB} Name\r\n")).await;
+    pair.client.hears(format!("JOI {BOB} Name\r\n")).await;
+    carrier.keep_alive(ANN);
+    quiet(&mut pair).await;
+    quiet(&mut notification).await;
     stage.front.end().await;
 }
 
@@ -196,7 +266,11 @@ async fn ours_waits_for_the_end_of_a_command() {
 }
 
 /// The client never learns of a switchboard that we open (PROTOCOL.md 12.6).
-async fn opened(stage: &mut Stage, notification: &mut Pair, xfr_tail: &str) -> crate::stage::Wire {
+pub(crate) async fn opened(
+    stage: &mut Stage,
+    notification: &mut Pair,
+    xfr_tail: &str,
+) -> crate::stage::Wire {
     let asked = notification.server.line().await;
     let trid = asked
         .strip_prefix("XFR ")

@@ -56,6 +56,10 @@ pub(crate) struct Fake {
     told: mpsc::UnboundedSender<Told>,
     carriers: Mutex<HashMap<String, Arc<dyn Carrier>>>,
     numbers: AtomicU64,
+    /// Who has come into a switchboard, in order.
+    pub(crate) back: Mutex<Vec<String>>,
+    /// What is sent once more when its carrier is lost, as a dispatcher does with what is young.
+    pub(crate) young: Mutex<Option<(Vec<u8>, Delivery)>>,
 }
 
 impl Invitations for Fake {
@@ -93,8 +97,19 @@ impl Invitations for Fake {
         }
     }
 
+    fn typed_elsewhere(&self, _: AccountId, text: &str) -> Option<String> {
+        text.starts_with("/ours").then(|| "not here".to_owned())
+    }
+
     fn carrier_lost(&self, _: AccountId, peer: &str) {
         self.tell(Told::Lost(peer.to_owned()));
+        if let Some((payload, delivery)) = self.young.lock().unwrap().take() {
+            self.carrier(ME).send(peer, payload, delivery);
+        }
+    }
+
+    fn carrier_back(&self, _: AccountId, peer: &str) {
+        self.back.lock().unwrap().push(peer.to_owned());
     }
 
     fn undelivered(&self, _: AccountId, delivery: Delivery) {
@@ -129,6 +144,8 @@ impl Front {
             told: tell,
             carriers: Mutex::default(),
             numbers: AtomicU64::new(1),
+            back: Mutex::default(),
+            young: Mutex::default(),
         });
         let settings = ProxySettings {
             listen: free(),

@@ -10,12 +10,12 @@
     clippy::missing_panics_doc
 )]
 
+mod client;
 mod ends;
 #[allow(dead_code, reason = "these tests take what they need")]
 #[path = "../voice/peer.rs"]
 mod peer;
 mod pipe;
-mod plug_in;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

@@ -50,7 +50,7 @@ impl Pipe {
     /// One whose user has signed in, and which tells events.
     pub(crate) async fn signed_in() -> Self {
         let mut pipe = Self::new().await;
-        let line = json!({"verb": "signed-in", "account": USER});
+        let line = json!({"told": "signed-in", "account": USER});
         assert_eq!(pipe.asks(line).await["ok"], json!({}));
         assert_eq!(pipe.asks(json!({"verb": "events"})).await["ok"], json!({}));
         pipe
@@ -114,16 +114,15 @@ impl Pipe {
     /// The peer's invitation to talk, which is accepted.
     pub(crate) async fn accepted(&mut self) -> Value {
         let answer = self
-            .asks(json!({"id": 1, "verb": "message", "from": PEER, "payload": INVITE}))
+            .asks(json!({"id": 1, "told": "message", "from": PEER, "payload": INVITE}))
             .await;
-        assert_eq!(answer, json!({"id": 1, "ok": {"verdict": "taken"}}));
+        assert_eq!(answer, json!({"id": 1, "verdict": "taken"}));
         let offered = self.until_event("offered").await;
         let answer = self
             .asks(json!({"verb": "accept", "invitation": offered["invitation"]}))
             .await;
         assert_eq!(answer["ok"], json!({}), "{answer}");
         let sends = self.until_sends("ACCEPT").await;
-        assert_eq!(sends["account"], USER);
         assert_eq!(sends["to"], PEER);
         assert_eq!(sends["delivery"], offered["invitation"]);
         offered
@@ -134,17 +133,18 @@ impl Pipe {
 async fn what_cannot_be_read_is_answered_and_nothing_after_it_is_lost() {
     let mut pipe = Pipe::new().await;
     for (line, reason, part) in [
-        (&b"{"[..], "unreadable", "no request"),
+        (&b"{"[..], "unreadable", "no JSON object"),
         (b"\xff", "unreadable", "not UTF-8"),
-        (&vec![b'x'; 200_000], "unreadable", "longer than 65536"),
+        (&vec![b'x'; 200_000], "unreadable", "longer than 16384"),
         (b"{\"verb\":\"dance\"}", "unreadable", "unknown variant"),
-        (b"{\"verb\":\"typed\",\"to\":\"a@b\"}", "unreadable", "text"),
-        (b"{\"verb\":\"signed-in\"}", "unreadable", "account"),
-        (b"{\"verb\":\"signed-out\"}", "nobody-signed-in", "nobody"),
+        (b"{\"told\":\"dance\"}", "unreadable", "unknown variant"),
+        (b"{\"told\":\"typed\",\"to\":\"a@b\"}", "unreadable", "text"),
+        (b"{\"told\":\"signed-in\"}", "unreadable", "account"),
+        (b"{\"told\":\"signed-out\"}", "nobody-signed-in", "tell"),
         (
-            b"{\"verb\":\"signed-in\",\"account\":\"a b@c\"}",
-            "no-contact",
-            "a b@c",
+            b"{\"told\":\"signed-in\",\"account\":\"a b@c\"}",
+            "no-account",
+            "address",
         ),
     ] {
         pipe.says(line).await;
@@ -170,67 +170,30 @@ async fn what_cannot_be_read_is_answered_and_nothing_after_it_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_accounts_are_told_apart() {
-    let mut pipe = Pipe::new().await;
-    let anne = "anne@example.com";
-    for account in [USER, anne] {
-        let line = json!({"verb": "signed-in", "account": account});
-        assert_eq!(pipe.asks(line).await["ok"], json!({}));
-    }
-    let again = json!({"verb": "signed-in", "account": "ANN@example.com;{guid}"});
-    assert_eq!(
-        pipe.asks(again).await["error"]["reason"],
-        "already-signed-in"
-    );
-    let mut line = json!({"verb": "typed", "to": PEER, "text": "/invite voice"});
-    assert_eq!(
-        pipe.asks(line.clone()).await["error"]["reason"],
-        "which-account"
-    );
-    line["account"] = json!("cid@example.com");
-    assert_eq!(
-        pipe.asks(line.clone()).await["error"]["reason"],
-        "no-account"
-    );
-    line["account"] = json!(anne);
-    pipe.says(line.to_string().as_bytes()).await;
-    assert_eq!(pipe.until_sends("INVITE").await["account"], anne);
-    let verdict = pipe.until(|line| line.get("id").is_some()).await;
-    assert_eq!(verdict["ok"]["verdict"], "taken");
-    // One of them is gone, with what was open.
-    let out = json!({"verb": "signed-out", "account": anne});
-    pipe.says(out.to_string().as_bytes()).await;
-    assert_eq!(pipe.until_sends("CANCEL").await["account"], anne);
-    pipe.until(|line| line.get("id").is_some()).await;
-    let listed = pipe.asks(json!({"verb": "list"})).await;
-    assert_eq!(listed["ok"]["accounts"], json!([USER]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_ours_is_passed_and_what_is_lost_ends() {
     let mut pipe = Pipe::signed_in().await;
-    for (verb, part, text) in [
+    for (told, part, text) in [
         ("typed", "text", "hello"),
         (
             "message",
             "payload",
             "Content-Type: text/plain\r\n\r\nhello",
         ),
-        ("message", "base64", "/w=="),
-        ("message", "payload", &"x".repeat(60_000)),
+        ("message", "payload64", "/w=="),
+        ("message", "payload", &"x".repeat(10_000)),
     ] {
-        let mut line = json!({"id": 3, "verb": verb, "from": PEER, "to": PEER});
+        let mut line = json!({"id": 3, "told": told, "from": PEER, "to": PEER});
         line[part] = json!(text);
         let answer = pipe.asks(line).await;
-        assert_eq!(answer, json!({"id": 3, "ok": {"verdict": "pass"}}));
+        assert_eq!(answer, json!({"id": 3, "verdict": "pass"}));
     }
-    let none = json!({"verb": "message", "from": PEER, "base64": "?"});
+    let none = json!({"told": "message", "from": PEER, "payload64": "?"});
     assert_eq!(pipe.asks(none).await["error"]["reason"], "unreadable");
 
     // The invitation did not arrive, and is tried again.
     let invite = json!({"verb": "invite", "peer": PEER, "application": "voice"});
     let invited = pipe.asks(invite).await["ok"]["invitation"].clone();
-    let lost = json!({"verb": "undelivered", "delivery": invited});
+    let lost = json!({"told": "undelivered", "delivery": invited});
     assert_eq!(pipe.asks(lost).await["ok"], json!({}));
     assert_eq!(pipe.until_sends("INVITE").await["delivery"], invited);
     let hang_up = json!({"verb": "hangup", "invitation": invited});
@@ -243,10 +206,10 @@ async fn what_is_not_ours_is_passed_and_what_is_lost_ends() {
                   Invitation-Command: CANCEL\r\nInvitation-Cookie: 24443504\r\n\
                   Cancel-Code: TIMEOUT\r\n\r\n";
     let cancel = json!({
-        "verb": "message",
+        "told": "message",
         "from": format!("{PEER};{{machine}}"),
-        "base64": BASE64_STANDARD.encode(cancel),
+        "payload64": BASE64_STANDARD.encode(cancel),
     });
-    assert_eq!(pipe.asks(cancel).await["ok"]["verdict"], "taken");
+    assert_eq!(pipe.asks(cancel).await["verdict"], "taken");
     pipe.until_event("ended").await;
 }

@@ -90,7 +90,14 @@ impl Side {
             recordings: folder.to_owned(),
             call: Call::default(),
             unclaimed: None,
-            negotiation: negotiation::Settings::default(),
+            negotiation: negotiation::Settings {
+                // Tests ask for more in a minute than a person.
+                limits: negotiation::Limits {
+                    offers_per_minute: 1000,
+                    ..negotiation::Limits::default()
+                },
+                ..negotiation::Settings::default()
+            },
         });
         let (outbox, letters) = mpsc::unbounded_channel();
         let shown = Arc::default();

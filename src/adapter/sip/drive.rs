@@ -48,6 +48,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How long we wait for the peer's call when the configuration says nothing usable.
 const WAIT: Duration = Duration::from_secs(3);
+/// How long a socket that fails is left alone: the system has no descriptors left.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
 /// How long, after the end, a BYE that is repeated because our answer was lost is answered again:
@@ -136,17 +138,21 @@ impl Early {
         };
         let mut buffer = vec![0; MAX_MESSAGE + 1];
         tokio::select! {
-            Ok((n, SocketAddr::V4(from))) = listening.udp.recv_from(&mut buffer) => {
-                buffer.truncate(n);
-                if self.datagrams.len() < MAX_EARLY {
+            got = listening.udp.recv_from(&mut buffer) => match got {
+                Ok((n, SocketAddr::V4(from))) if self.datagrams.len() < MAX_EARLY => {
+                    buffer.truncate(n);
                     self.datagrams.push((buffer, from));
                 }
-            }
-            Ok((stream, SocketAddr::V4(from))) = listening.tcp.accept() => {
-                if self.streams.len() < MAX_STREAMS {
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
+            got = listening.tcp.accept() => match got {
+                Ok((stream, SocketAddr::V4(from))) if self.streams.len() < MAX_STREAMS => {
                     self.streams.push((stream, from));
                 }
-            }
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
         }
     }
 }
@@ -352,11 +358,13 @@ impl Driver {
                         self.datagram(&bytes, from).await;
                     }
                 }
-                got = self.listening.tcp.accept() => {
-                    if let Ok((stream, SocketAddr::V4(from))) = got {
-                        self.take_stream(stream, from);
-                    }
-                }
+                got = self.listening.tcp.accept() => match got {
+                    Ok((stream, SocketAddr::V4(from))) => self.take_stream(stream, from),
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                },
+                // Connections come and go as the peer likes: what is over is forgotten.
+                Some(_) = self.tasks.join_next() => {}
                 got = self.inside.recv_from(&mut agent) => {
                     if let Ok((n, SocketAddr::V4(from))) = got {
                         let bytes = agent.get(..n).unwrap_or_default().to_vec();

@@ -16,7 +16,7 @@ use core::{
 use crate::{
     config::Caller,
     media::{
-        sdp::{self, Format, Line, Ours, Session},
+        sdp::{self, Direction, Format, Line, Ours, Session},
         sip::{
             Host, Message, Method, Now, Request, Token, Uri,
             call::{self, Call, Ended, Local, Transport, Where, stray},
@@ -134,6 +134,8 @@ pub(super) struct Media {
     pub peer: Place,
     /// The agent's; nothing for the built-in one.
     pub agent: Option<Place>,
+    /// The peer does not want to hear us: a call on hold.
+    pub held: bool,
     /// The audio agreed on, best first.
     pub audio: Vec<Format>,
     /// The peer's picture, if it sends one that something here takes.
@@ -177,6 +179,8 @@ pub(super) enum Output {
 struct PeerLeg {
     call: Call,
     there: Hop,
+    /// Where its messages really come from.
+    heard: Option<Ipv4Addr>,
     ours: bool,
     /// Their offer or answer, once known.
     theirs: Option<Session>,
@@ -221,6 +225,10 @@ pub(super) struct Front {
     /// Ended calls that may still have to repeat something.
     fading: Vec<(Call, FadingSide)>,
     crossed: bool,
+    /// Our call gave way to the peer's once.
+    gave_way: bool,
+    /// The candidate that is being called.
+    candidate: usize,
     last_answer: Vec<u8>,
     finished: bool,
     ended_there: bool,
@@ -266,6 +274,8 @@ impl Front {
             wanted: None,
             fading: Vec::new(),
             crossed: false,
+            gave_way: false,
+            candidate: 0,
             last_answer: Vec::new(),
             finished: false,
             ended_there: false,
@@ -381,15 +391,22 @@ impl Front {
                 SocketAddrV4::new(ip, audio.rtcp_port),
             ),
             agent,
+            // RFC 3264 section 8.4, and the older way of RFC 2543.
+            held: matches!(audio.direction, Direction::SendOnly | Direction::Inactive)
+                || audio.ip.is_some_and(|ip| ip.is_unspecified()),
             audio: self.agreed(),
             video,
         }));
     }
 
-    /// The peer's media host: what it wrote, if that is one of the addresses it negotiated (which
-    /// policy has allowed); otherwise where its messages come from. A description cannot point us
-    /// at a third machine.
+    /// The peer's media host: where its messages come from, because behind a router it writes an
+    /// address that leads nowhere; otherwise what it wrote, if that is one of the addresses it
+    /// negotiated (which policy has allowed). A description cannot point us at a third machine.
     fn peer_media_ip(&self, written: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        let heard = self.peer.as_ref().and_then(|leg| leg.heard);
+        if let Some(ip) = heard.filter(|ip| self.setup.hosts.contains(ip)) {
+            return Some(ip);
+        }
         if let Some(ip) = written.filter(|ip| self.setup.hosts.contains(ip)) {
             return Some(ip);
         }

@@ -82,6 +82,7 @@ impl Sound {
     /// Media flows so from now on; says whether none did before. An address that is said again
     /// stays locked as it is.
     pub(super) async fn flow(&mut self, media: Media) -> io::Result<bool> {
+        self.relay.hold(media.held);
         let before = self.now.take();
         let was = before.as_ref();
         if was.map(|was| was.peer) != Some(media.peer) {

@@ -357,6 +357,9 @@ impl Invitations for Hub {
     fn carrier_lost(&self, _: AccountId, peer: &str) {
         lock(&self.0).push(format!("lost {peer}"));
     }
+    fn carrier_back(&self, _: AccountId, peer: &str) {
+        lock(&self.0).push(format!("back {peer}"));
+    }
     fn undelivered(&self, _: AccountId, delivery: Delivery) {
         lock(&self.0).push(format!("undelivered {}", delivery.0.0));
     }
@@ -392,12 +395,43 @@ async fn a_dispatcher_on_a_client_gets_the_invitations_and_nothing_else() {
         *lock(&hub.0),
         [
             format!("attach {BOB}"),
+            format!("back {ANN}"),
             format!("received {ANN} {}", INVITE.len()),
             format!("lost {ANN}"),
             "undelivered 9".to_owned(),
             "detach".to_owned(),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_switchboard_is_kept_open_and_none_is_opened_for_that() {
+    let server = server(ServerSettings::default()).await;
+    let mut tap = server.tap();
+    let (ann, _ann_events) = log_in(&server, ANN, 12).await;
+    let (_bob, mut bob_events) = log_in(&server, BOB, 12).await;
+    ann.keep_alive(BOB);
+    ann.send_text(BOB, "hello").await.unwrap();
+    ann.keep_alive(BOB);
+    ann.send_text(BOB, "hello again").await.unwrap();
+    let mut payloads = Vec::new();
+    while payloads.len() < 3 {
+        payloads.push(
+            next(&mut bob_events, |event| match event {
+                ClientEvent::Message { payload, .. } => Some(payload.clone()),
+                _ => None,
+            })
+            .await,
+        );
+    }
+    assert_eq!(payloads[1], crate::msnp::text::KEEP_ALIVE);
+    let mut sent = Vec::new();
+    while let Ok(tapped) = tap.try_recv() {
+        if tapped.payload() == crate::msnp::text::KEEP_ALIVE && tapped.from == Side::Client {
+            sent.push(tapped.line().split(' ').nth(2).map(str::to_owned));
+        }
+    }
+    assert_eq!(sent, [Some("U".to_owned())]);
 }
 
 #[tokio::test]

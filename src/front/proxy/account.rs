@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared, lock,
-    pump::Injection,
+    outbox::Injection,
     room::{self, Order},
     switchboard::{Board, Kind},
 };
@@ -87,8 +87,8 @@ struct State {
 /// The door of a room.
 struct Room {
     orders: mpsc::Sender<Order>,
-    /// Messages it has not sent yet; later ones must not overtake them.
-    waiting: usize,
+    /// Messages it has not sent yet, oldest first; later ones must not overtake them.
+    waiting: VecDeque<(Delivery, Vec<u8>)>,
 }
 
 /// What the dispatcher holds.
@@ -110,6 +110,10 @@ impl Carrier for Handle {
 
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
+    }
+
+    fn keep_alive(&self, peer: &str) {
+        self.0.keep_alive(peer);
     }
 }
 
@@ -180,6 +184,12 @@ impl Account {
         })
     }
 
+    /// As [`Invitations::typed_elsewhere`](crate::dispatcher::Invitations::typed_elsewhere).
+    pub(super) fn typed_elsewhere(&self, text: &str) -> Option<String> {
+        let id = self.id()?;
+        self.shared.invitations.typed_elsewhere(id, text)
+    }
+
     /// As [`Invitations::undelivered`](crate::dispatcher::Invitations::undelivered). Not to be called
     /// from within a call of the dispatcher's.
     pub(super) fn undelivered(&self, delivery: Delivery) {
@@ -193,6 +203,22 @@ impl Account {
         let reached = self.state().boards.iter().any(|board| board.reaches(peer));
         if let Some(id) = self.id().filter(|_| !reached) {
             self.shared.invitations.carrier_lost(id, peer);
+        }
+    }
+
+    /// `peer` has come into a switchboard.
+    pub(super) fn joined(&self, peer: &str) {
+        if let Some(id) = self.id() {
+            self.shared.invitations.carrier_back(id, peer);
+        }
+    }
+
+    /// Keeps the latest switchboard with exactly that peer open.
+    fn keep_alive(&self, peer: &str) {
+        let state = self.state();
+        let mut boards = state.boards.iter().rev();
+        if let Some(board) = boards.find(|board| board.kind != Kind::Lent && board.is_with(peer)) {
+            board.keep_alive();
         }
     }
 
@@ -253,7 +279,15 @@ impl Account {
             return;
         }
         let key = outgoing.peer.to_ascii_lowercase();
-        let queued = state.rooms.get(&key).is_some_and(|room| room.waiting > 0);
+        let waiting = state.rooms.get(&key).map(|room| &room.waiting);
+        let queued = waiting.is_some_and(|waiting| !waiting.is_empty());
+        let same = |one: &(Delivery, Vec<u8>)| {
+            (one.0, one.1.as_slice()) == (outgoing.delivery, outgoing.payload.as_slice())
+        };
+        if waiting.is_some_and(|waiting| waiting.iter().any(same)) {
+            // The dispatcher took it for lost with its switchboard, but it was taken back.
+            return;
+        }
         if !queued {
             let boards = state.boards.iter().rev();
             for board in boards.filter(|board| board.kind != Kind::Lent) {
@@ -270,8 +304,9 @@ impl Account {
         let accepted = self
             .room(&mut state, &key, &outgoing.peer.clone())
             .is_some_and(|room| {
+                let waits = (delivery, outgoing.payload.clone());
                 let accepted = room.orders.try_send(Order::Deliver(outgoing)).is_ok();
-                room.waiting += usize::from(accepted);
+                room.waiting.extend(accepted.then_some(waits));
                 accepted
             });
         drop(state);
@@ -280,7 +315,7 @@ impl Account {
         }
     }
 
-    /// Messages that a switchboard left when it closed: another one is tried, once.
+    /// Messages that were taken back from a switchboard when it closed: another one is tried, once.
     pub(super) fn again(self: &Arc<Self>, left: Vec<Outgoing>) {
         for mut outgoing in left {
             if outgoing.again {
@@ -343,17 +378,21 @@ impl Account {
             let (orders, queue) = mpsc::channel(room::MAX_ORDERS);
             let serving = room::serve(Arc::clone(self), peer.to_owned(), orders.clone(), queue);
             self.shared.last.0.spawn_on(serving, &self.shared.runtime);
-            let room = Room { orders, waiting: 0 };
+            let room = Room {
+                orders,
+                waiting: VecDeque::new(),
+            };
             state.rooms.insert(key.to_owned(), room);
         }
         state.rooms.get_mut(key)
     }
 
-    /// A room has sent or lost so many messages.
+    /// A room has sent or lost so many messages, the oldest.
     pub(super) fn settled(&self, peer: &str, count: usize) {
         let key = peer.to_ascii_lowercase();
         if let Some(room) = self.state().rooms.get_mut(&key) {
-            room.waiting = room.waiting.saturating_sub(count);
+            let count = count.min(room.waiting.len());
+            room.waiting.drain(..count);
         }
     }
 

@@ -15,6 +15,7 @@
 mod account;
 mod notification;
 mod opening;
+mod outbox;
 mod pump;
 mod redirect;
 mod room;
@@ -93,6 +94,18 @@ impl Proxy {
         invitations: Arc<dyn Invitations>,
     ) -> io::Result<Self> {
         let listener = socket::tcp_listen(settings.listen).await?;
+        Self::on(listener, settings, invitations)
+    }
+
+    /// Takes clients from a socket that somebody else opened, whatever `listen` says.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn on(
+        listener: TcpListener,
+        settings: ProxySettings,
+        invitations: Arc<dyn Invitations>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             server: settings.server,
             listening: listener.local_addr()?,

@@ -12,7 +12,8 @@ use tokio::{net::TcpStream, sync::mpsc};
 use super::{
     Shared,
     account::{Account, Ways, is_ours},
-    pump::{self, Handler, Injection, Lane},
+    outbox::{self, Injection},
+    pump::{self, Handler, Lane},
     tickets::{Key, Ticket},
     written,
 };
@@ -41,15 +42,15 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
     };
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
-    let (to_server, up_queue) = pump::injections();
-    let (to_client, down_queue) = pump::injections();
+    let (to_server, up_queue) = outbox::outbox();
+    let (to_client, down_queue) = outbox::outbox();
     let up = Lane {
         reading: client_reads,
         writing: server_writes,
         handler: FromClient,
         from: Side::Client,
         first,
-        injections: up_queue,
+        outbox: up_queue,
     };
     let signed_in = Arc::default();
     let down = Lane {
@@ -68,9 +69,9 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
         },
         from: Side::Server,
         first: Vec::new(),
-        injections: down_queue,
+        outbox: down_queue,
     };
-    pump::both(up, down, stop, || sign_out(&signed_in)).await;
+    pump::both(up, down, stop, |_| sign_out(&signed_in)).await;
     // Signed in by the last words of a server whose client had left already.
     sign_out(&signed_in);
 }

@@ -5,19 +5,14 @@
 
 use std::{future::poll_fn, io, mem::MaybeUninit, pin::Pin, task::ready, time::Duration};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    sync::mpsc,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::account::Outgoing;
+use super::outbox::Outbox;
 use crate::msnp::frame::{Item, Side, Splitter};
 
 /// Bytes read in one go.
 const CHUNK: usize = 16 * 1024;
-/// What waits to be written between commands of one lane.
-pub(super) const QUEUE: usize = 256;
 /// How long the last words of a lane that is stopped may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -25,32 +20,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) trait Handler: Send {
     /// Appends to `out` what goes on: the item as it is, something else, or nothing.
     fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) -> impl Future<Output = ()> + Send;
-}
-
-/// Something of ours, whole commands, for one lane.
-pub(super) struct Injection {
-    pub(super) bytes: Vec<u8>,
-    /// The message in it, if it is one for a peer. Boxed, because every queue keeps room for several
-    /// injections, and there are two queues to a connection.
-    pub(super) outgoing: Option<Box<Outgoing>>,
-}
-
-impl Injection {
-    /// Bytes whose loss nobody minds.
-    pub(super) fn plain(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            outgoing: None,
-        }
-    }
-}
-
-/// Where a lane's injections wait.
-pub(super) type Injections = (mpsc::Sender<Injection>, mpsc::Receiver<Injection>);
-
-/// An empty queue.
-pub(super) fn injections() -> Injections {
-    mpsc::channel(QUEUE)
 }
 
 /// One direction.
@@ -62,12 +31,13 @@ pub(super) struct Lane<R, W, H> {
     pub(super) from: Side,
     /// What was read already.
     pub(super) first: Vec<u8>,
-    pub(super) injections: mpsc::Receiver<Injection>,
+    /// What of ours goes in between commands.
+    pub(super) outbox: Outbox,
 }
 
 /// How a lane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The source said that it is done, and the destination was told.
     Finished,
     /// The source is broken: it can neither be read nor written.
@@ -78,21 +48,14 @@ enum End {
     Stopped,
 }
 
-/// A lane that ended, with the messages that were not written.
-struct Ended {
-    end: End,
-    left: Vec<Outgoing>,
-}
-
 /// Runs both lanes of a connection until both have ended. `first_ended` is called when one has: the
-/// connection is of no more use for anything of ours. Gives the messages that were not written.
+/// connection is of no more use for anything of ours, except for the last words of who was stopped.
 pub(super) async fn both<R1, W1, H1, R2, W2, H2>(
     one: Lane<R1, W1, H1>,
     other: Lane<R2, W2, H2>,
     stop: CancellationToken,
-    first_ended: impl FnOnce() + Send,
-) -> Vec<Outgoing>
-where
+    first_ended: impl FnOnce(End) + Send,
+) where
     R1: AsyncRead + Unpin + Send,
     W1: AsyncWrite + Unpin + Send,
     H1: Handler,
@@ -106,14 +69,15 @@ where
         ended = &mut one => (ended, true),
         ended = &mut other => (ended, false),
     };
-    first_ended();
-    if first.end == End::Broken {
+    first_ended(first);
+    if first == End::Broken {
         stop.cancel();
     }
-    let mut left = first.left;
-    let second = if is_one { other.await } else { one.await };
-    left.extend(second.left);
-    left
+    if is_one {
+        other.await;
+    } else {
+        one.await;
+    }
 }
 
 impl<R, W, H> Lane<R, W, H>
@@ -122,22 +86,18 @@ where
     W: AsyncWrite + Unpin + Send,
     H: Handler,
 {
-    async fn run(mut self, stop: &CancellationToken) -> Ended {
-        let mut left = Vec::new();
-        let end = self.pass(stop, &mut left).await;
-        self.injections.close();
-        while let Ok(injection) = self.injections.try_recv() {
-            left.extend(injection.outgoing.map(|boxed| *boxed));
-        }
-        Ended { end, left }
+    async fn run(mut self, stop: &CancellationToken) -> End {
+        let end = self.pass(stop).await;
+        self.outbox.close();
+        end
     }
 
-    /// Messages of ours that are not known to have been written when it ends are in `unwritten`.
-    async fn pass(&mut self, stop: &CancellationToken, unwritten: &mut Vec<Outgoing>) -> End {
+    /// Messages of ours that are not known to have been written when it ends stay in the outbox.
+    async fn pass(&mut self, stop: &CancellationToken) -> End {
         let mut splitter = Splitter::new(self.from);
         let mut out = Vec::new();
         let first = std::mem::take(&mut self.first);
-        self.look(&mut splitter, &first, &mut out, unwritten).await;
+        self.look(&mut splitter, &first, &mut out).await;
         loop {
             if !out.is_empty() {
                 let written = tokio::select! {
@@ -149,22 +109,19 @@ where
                     return End::Refused;
                 }
                 out = Vec::new();
-                unwritten.clear();
+                self.outbox.written();
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    let last_words = self.last_words(&splitter, unwritten);
+                    let last_words = self.last_words(&splitter);
                     let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
                     return End::Stopped;
                 }
-                Some(injection) = self.injections.recv(), if splitter.at_boundary() => {
-                    out = injection.bytes;
-                    unwritten.extend(injection.outgoing.map(|boxed| *boxed));
-                }
+                Some(bytes) = self.outbox.next(), if splitter.at_boundary() => out = bytes,
                 read = read(&mut self.reading) => match read {
                     Ok(input) if !input.is_empty() => {
-                        self.look(&mut splitter, &input, &mut out, unwritten).await;
+                        self.look(&mut splitter, &input, &mut out).await;
                     }
                     ended => {
                         out.append(&mut splitter.take_held());
@@ -187,23 +144,16 @@ where
         }
     }
 
-    async fn look(
-        &mut self,
-        splitter: &mut Splitter,
-        mut input: &[u8],
-        out: &mut Vec<u8>,
-        unwritten: &mut Vec<Outgoing>,
-    ) {
+    async fn look(&mut self, splitter: &mut Splitter, mut input: &[u8], out: &mut Vec<u8>) {
         let was_blind = splitter.is_blind();
         out.reserve(input.len());
         while let Some(item) = splitter.next(&mut input) {
             self.handler.item(item, out).await;
             // What the item led to goes right behind it, before what was read with it.
             while splitter.at_boundary()
-                && let Ok(injection) = self.injections.try_recv()
+                && let Some(bytes) = self.outbox.next_now()
             {
-                out.extend_from_slice(&injection.bytes);
-                unwritten.extend(injection.outgoing.map(|boxed| *boxed));
+                out.extend_from_slice(&bytes);
             }
         }
         if splitter.is_blind() && !was_blind {
@@ -212,18 +162,13 @@ where
     }
 
     /// What was queued before the end still goes out, if a command has just ended.
-    async fn last_words(
-        &mut self,
-        splitter: &Splitter,
-        unwritten: &mut Vec<Outgoing>,
-    ) -> io::Result<()> {
-        self.injections.close();
+    async fn last_words(&mut self, splitter: &Splitter) -> io::Result<()> {
+        self.outbox.close();
         while splitter.at_boundary()
-            && let Some(injection) = self.injections.recv().await
+            && let Some(bytes) = self.outbox.next().await
         {
-            unwritten.extend(injection.outgoing.map(|boxed| *boxed));
-            self.writing.write_all(&injection.bytes).await?;
-            unwritten.clear();
+            self.writing.write_all(&bytes).await?;
+            self.outbox.written();
         }
         self.writing.shutdown().await
     }

@@ -49,6 +49,13 @@ pub(super) enum Order {
     Enter(DuplexStream),
 }
 
+/// A message for the client.
+struct Kept {
+    /// Who wrote it: handle and display name, as on the wire.
+    from: (String, String),
+    payload: Vec<u8>,
+}
+
 type Opening = Pin<Box<dyn Future<Output = Result<Upstream, OpenError>> + Send>>;
 
 struct Room {
@@ -63,8 +70,8 @@ struct Room {
     entered: bool,
     /// Until when the client is waited for, and its ticket.
     rung: Option<(Instant, Key)>,
-    /// Payloads for the client.
-    backlog: VecDeque<Vec<u8>>,
+    /// What is for the client.
+    backlog: VecDeque<Kept>,
     /// Messages of ours that wait for up.
     queue: VecDeque<Outgoing>,
     /// What the client said that needs up.
@@ -191,7 +198,11 @@ impl Room {
                 self.queue.push_back(outgoing);
                 self.flush();
             }
-            Order::Show(payload) => self.show(payload).await,
+            Order::Show(payload) => {
+                let nick = self.account.nick(&self.peer);
+                let from = (self.peer.clone(), nick);
+                self.show(Kept { from, payload }).await;
+            }
             Order::Enter(stream) => {
                 self.unring();
                 self.down = Some(Frames::new(stream, Side::Client));
@@ -277,8 +288,8 @@ impl Room {
         }
     }
 
-    async fn show(&mut self, payload: Vec<u8>) {
-        self.keep(payload);
+    async fn show(&mut self, message: Kept) {
+        self.keep(message);
         if self.entered {
             let kept = self.kept();
             self.tell(&kept).await;
@@ -287,11 +298,11 @@ impl Room {
         }
     }
 
-    fn keep(&mut self, payload: Vec<u8>) {
+    fn keep(&mut self, message: Kept) {
         if self.backlog.len() >= MAX_BACKLOG {
             self.backlog.pop_front();
         }
-        self.backlog.push_back(payload);
+        self.backlog.push_back(message);
     }
 
     /// Rings the client, unless it has been rung or is here.
@@ -340,11 +351,12 @@ impl Room {
         match piece {
             Ok(Some(Piece::Message { whole, line })) => {
                 let payload = whole.get(line..).unwrap_or_default().to_vec();
+                let from = self.sender(whole.get(..line).unwrap_or_default());
                 match text::content_type(&payload).to_ascii_lowercase().as_str() {
                     // Somebody types: of no use later.
                     "text/x-msmsgscontrol" => {}
-                    "text/x-clientcaps" => self.keep(payload),
-                    _ => self.show(payload).await,
+                    "text/x-clientcaps" => self.keep(Kept { from, payload }),
+                    _ => self.show(Kept { from, payload }).await,
                 }
             }
             Ok(Some(Piece::Line(line))) if word(&line, 0) == "BYE" => {
@@ -360,6 +372,19 @@ impl Room {
                 // The client may still come for what was said; it then finds the contact gone.
             }
         }
+    }
+
+    /// Who wrote a message: not always the contact, for others may have been called in.
+    fn sender(&self, line: &[u8]) -> (String, String) {
+        let handle = match word(line, 1) {
+            "" => &self.peer,
+            handle => handle,
+        };
+        let nick = match word(line, 2) {
+            "" => self.account.nick(handle),
+            nick => nick.to_owned(),
+        };
+        (handle.to_owned(), nick)
     }
 
     /// The client said something, and up is not there or the client is not in yet.
@@ -405,15 +430,25 @@ impl Room {
         self.said = None;
     }
 
-    /// The client finds the contact here, and what was said meanwhile.
+    /// The client finds the contact here and whoever else came, and what was said meanwhile.
     async fn let_in(&mut self, trid: &str) {
-        let (peer, nick) = (self.peer.clone(), self.account.nick(&self.peer));
+        let up = self.up.as_ref();
+        let mut everybody = up.map(|up| up.board.everybody()).unwrap_or_default();
+        if everybody.is_empty() {
+            everybody.push(self.peer.clone());
+        }
         let capabilities = match self.account.version {
             0..=11 => "",
             12..=15 => " 0",
             _ => " 0:0",
         };
-        let welcome = format!("IRO {trid} 1 1 {peer} {nick}{capabilities}\r\nANS {trid} OK\r\n");
+        let mut welcome = String::new();
+        let count = everybody.len();
+        for (number, peer) in (1..).zip(&everybody) {
+            let nick = self.account.nick(peer);
+            welcome += &format!("IRO {trid} {number} {count} {peer} {nick}{capabilities}\r\n");
+        }
+        welcome += &format!("ANS {trid} OK\r\n");
         self.entered = true;
         let mut welcome = welcome.into_bytes();
         welcome.extend(self.kept());
@@ -422,10 +457,9 @@ impl Room {
 
     /// What was kept for the client, as commands.
     fn kept(&mut self) -> Vec<u8> {
-        let (peer, nick) = (&self.peer, self.account.nick(&self.peer));
         let mut bytes = Vec::new();
-        for payload in self.backlog.drain(..) {
-            let line = format!("MSG {peer} {nick} {}\r\n", payload.len());
+        for Kept { from, payload } in self.backlog.drain(..) {
+            let line = format!("MSG {} {} {}\r\n", from.0, from.1, payload.len());
             bytes.extend_from_slice(line.as_bytes());
             bytes.extend_from_slice(&payload);
         }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
     lock,
-    pump::{self, Handler, Injection, Lane},
+    outbox::{self, Injection, Outbox},
+    pump::{self, End, Handler, Lane},
 };
 use crate::{
     dispatcher::{Delivery, Verdict},
@@ -61,12 +62,9 @@ struct Inside {
 
 impl Board {
     /// A switchboard whose lanes do not run yet.
-    pub(super) fn new(
-        kind: Kind,
-        account: &Arc<Account>,
-    ) -> (Arc<Self>, Ways<mpsc::Receiver<Injection>>) {
-        let (to_server, up_queue) = pump::injections();
-        let (to_client, down_queue) = pump::injections();
+    pub(super) fn new(kind: Kind, account: &Arc<Account>) -> (Arc<Self>, Ways<Outbox>) {
+        let (to_server, up_queue) = outbox::outbox();
+        let (to_client, down_queue) = outbox::outbox();
         let board = Arc::new(Self {
             kind,
             account: Arc::clone(account),
@@ -111,6 +109,11 @@ impl Board {
         self.kind != Kind::Lent && !inside.closed && inside.roster.contains(peer)
     }
 
+    /// Everybody who is here, once.
+    pub(super) fn everybody(&self) -> Vec<String> {
+        self.inside().roster.everybody()
+    }
+
     /// Display name as on the wire, if known here.
     pub(super) fn nick(&self, peer: &str) -> Option<String> {
         self.inside().roster.nick(peer).map(str::to_owned)
@@ -146,12 +149,39 @@ impl Board {
         }
     }
 
+    /// Says something without meaning to the peer, if there is room for it. `U`: nobody answers
+    /// (PROTOCOL.md 5.0).
+    pub(super) fn keep_alive(&self) {
+        let mut inside = self.inside();
+        if inside.closed {
+            return;
+        }
+        let payload = text::KEEP_ALIVE;
+        let mut bytes = format!("MSG {} U {}\r\n", inside.next, payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        if self
+            .ways
+            .to_server
+            .try_send(Injection::plain(bytes))
+            .is_ok()
+        {
+            inside.next += 1;
+        }
+    }
+
     /// Shows the client a chat message of `peer`'s. `false` when it cannot.
     pub(super) fn show(&self, peer: &str, payload: &[u8]) -> bool {
         let nick = self.nick(peer).unwrap_or_else(|| peer.to_owned());
         let mut bytes = format!("MSG {peer} {nick} {}\r\n", payload.len()).into_bytes();
         bytes.extend_from_slice(payload);
         self.to_client(bytes)
+    }
+
+    /// Shows the client a line of ours in a window with several people. `false` when nobody is there.
+    fn answer(&self, line: &str) -> bool {
+        let everybody = self.everybody();
+        let somebody = everybody.first();
+        somebody.is_some_and(|peer| self.show(peer, &text::payload(line)))
     }
 
     fn to_client(&self, bytes: Vec<u8>) -> bool {
@@ -184,6 +214,9 @@ impl Board {
                 if let Some(nick) = self.nick(&peer) {
                     self.account.called(&peer, nick);
                 }
+                if self.kind != Kind::Lent {
+                    self.account.joined(&peer);
+                }
             }
             Change::Left(peer) => self.left(&peer),
         }
@@ -206,8 +239,9 @@ impl Board {
         }
     }
 
-    /// Nothing of ours goes in any more.
-    fn close(self: &Arc<Self>) {
+    /// Nothing of ours goes in any more. What was not written is sent by another way before anybody
+    /// learns of the loss, so that it keeps its place before what follows from that.
+    fn close(self: &Arc<Self>, end: End, outbox: &Outbox) {
         let everybody = {
             let mut inside = self.inside();
             if inside.closed {
@@ -217,6 +251,10 @@ impl Board {
             inside.roster.everybody()
         };
         self.account.forget(self);
+        // Who is stopped still says its last words.
+        if end != End::Stopped {
+            self.account.again(outbox.take_back());
+        }
         for peer in everybody {
             self.left(&peer);
         }
@@ -227,7 +265,7 @@ impl Board {
 /// what the client said already.
 pub(super) async fn serve<R1, W1, R2, W2>(
     board: Arc<Board>,
-    queues: Ways<mpsc::Receiver<Injection>>,
+    queues: Ways<Outbox>,
     lanes: ((R1, W1), (R2, W2), Vec<u8>),
     stop: CancellationToken,
 ) where
@@ -243,7 +281,7 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromClient(Arc::clone(&board)),
         from: Side::Client,
         first,
-        injections: queues.to_server,
+        outbox: queues.to_server.clone(),
     };
     let down = Lane {
         reading: server_reads,
@@ -251,11 +289,12 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromServer(Arc::clone(&board)),
         from: Side::Server,
         first: Vec::new(),
-        injections: queues.to_client,
+        outbox: queues.to_client,
     };
     board.account.remember(&board);
-    let left = pump::both(up, down, stop, || board.close()).await;
-    board.account.again(left);
+    let outbox = queues.to_server;
+    pump::both(up, down, stop, |end| board.close(end, &outbox)).await;
+    board.account.again(outbox.take_back());
 }
 
 /// Serves a switchboard of nobody we know: nothing is taken out or put in.
@@ -270,26 +309,26 @@ pub(super) async fn pass<R1, W1, R2, W2>(
     R2: AsyncRead + Unpin + Send,
     W2: AsyncWrite + Unpin + Send,
 {
-    let lane = |from, first| (from, first, pump::injections().1);
-    let (from, first, injections) = lane(Side::Client, first);
+    let lane = |from, first| (from, first, outbox::outbox().1);
+    let (from, first, outbox) = lane(Side::Client, first);
     let up = Lane {
         reading: client.0,
         writing: server.1,
         handler: Nothing,
         from,
         first,
-        injections,
+        outbox,
     };
-    let (from, first, injections) = lane(Side::Server, Vec::new());
+    let (from, first, outbox) = lane(Side::Server, Vec::new());
     let down = Lane {
         reading: server.0,
         writing: client.1,
         handler: Nothing,
         from,
         first,
-        injections,
+        outbox,
     };
-    pump::both(up, down, stop, || ()).await;
+    pump::both(up, down, stop, |_| ()).await;
 }
 
 struct Nothing;
@@ -309,19 +348,30 @@ impl FromClient {
         if board.kind == Kind::Own {
             return false;
         }
-        let Some(text) = text::chat(payload).filter(|text| text.starts_with('/')) else {
+        let Some(text) = text::chat(payload).map(str::trim_start) else {
             return false;
         };
-        let Some(peer) = board.only() else {
+        if !text.starts_with('/') {
             return false;
+        }
+        let mut heard = true;
+        if let Some(peer) = board.only() {
+            if board.account.typed(&peer, text) == Verdict::Pass {
+                return false;
+            }
+        } else {
+            let Some(answer) = board.account.typed_elsewhere(text) else {
+                return false;
+            };
+            heard = board.answer(&answer);
+        }
+        // As if it had been delivered, or not (PROTOCOL.md 12.5).
+        let reply = match (heard, word(line, 2)) {
+            (true, "A" | "D" | "S") => "ACK",
+            (false, "A" | "D" | "N") => "NAK",
+            _ => return true,
         };
-        if board.account.typed(&peer, text) == Verdict::Pass {
-            return false;
-        }
-        // As if it had been delivered (PROTOCOL.md 12.5).
-        if matches!(word(line, 2), "A" | "D" | "S") {
-            board.to_client(format!("ACK {}\r\n", word(line, 1)).into_bytes());
-        }
+        board.to_client(format!("{reply} {}\r\n", word(line, 1)).into_bytes());
         true
     }
 }

@@ -1,16 +1,15 @@
 //! Cuts what comes through the pipe into lines. A line that is too long or no UTF-8 is told and left
 //! out; the ones after it are read. Pure.
 
-use crate::invitation::MAX_PAYLOAD;
+use crate::{control::protocol::MAX_LINE, invitation::MAX_PAYLOAD};
 
-/// Longest line of a client's, in bytes: a payload of the greatest length, each of whose bytes
-/// is written `\u0000`, and room for the rest. Far more than enough.
-pub const MAX_LINE: usize = 64 * 1024;
-const _: () = assert!(MAX_PAYLOAD * 6 + 16 * 1024 < MAX_LINE);
+/// There is room for a payload of the greatest length, each of whose bytes is written `\u0000`, and for
+/// the rest of its line.
+const _: () = assert!(MAX_PAYLOAD * 6 + 4 * 1024 < MAX_LINE);
 
 /// Why a line was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoLine {
+pub(super) enum NoLine {
     /// It is longer than [`MAX_LINE`].
     #[error("a line is longer than {MAX_LINE} bytes; it was left out")]
     TooLong,
@@ -21,7 +20,7 @@ pub enum NoLine {
 
 /// The beginning of a line, until its end comes.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     begun: Vec<u8>,
     /// What is left of a line that is too long.
     skips: bool,
@@ -29,7 +28,7 @@ pub struct Lines {
 
 impl Lines {
     /// Takes the next bytes; gives the lines that end in them. Empty ones are not told.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Result<String, NoLine>> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<String, NoLine>> {
         let mut lines = Vec::new();
         let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -51,7 +50,7 @@ impl Lines {
     }
 
     /// No more will come: what stands there without a line end is a line too.
-    pub fn end(&mut self) -> Option<Result<String, NoLine>> {
+    pub(super) fn end(&mut self) -> Option<Result<String, NoLine>> {
         self.cut()
     }
 

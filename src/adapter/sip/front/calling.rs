@@ -27,6 +27,7 @@ impl Front {
         self.peer = Some(PeerLeg {
             call,
             there: hop,
+            heard: None,
             ours: true,
             theirs: None,
         });
@@ -41,6 +42,7 @@ impl Front {
             ));
             return;
         };
+        self.candidate = candidate;
         out.push(Output::Say(format!("calling {target}")));
         self.calling = Calling::Udp {
             candidate,
@@ -87,7 +89,11 @@ impl Front {
 
     /// A connection is gone; the call is not. What is still to be said goes by UDP.
     pub(super) fn stream_closed(&mut self, stream: u64) {
-        let Some(instead) = self.setup.candidates.first().copied() else {
+        let heard = self.peer.as_ref().and_then(|leg| leg.heard);
+        let mut candidates = self.setup.candidates.iter().copied();
+        let same = candidates.find(|to| Some(*to.ip()) == heard);
+        let called = self.setup.candidates.get(self.candidate).copied();
+        let Some(instead) = same.or(called) else {
             return;
         };
         if let Some(leg) = &mut self.peer

@@ -22,6 +22,7 @@ impl Front {
         out: &mut Vec<Output>,
     ) {
         if let Some(leg) = self.peer.as_mut().filter(|leg| leg.call.owns(message)) {
+            leg.heard = Some(*source.ip());
             match message {
                 Message::Request(request) if request.method == Method::Invite => leg.there = hop,
                 Message::Request(_) => {}
@@ -100,6 +101,7 @@ impl Front {
         self.peer = Some(PeerLeg {
             call,
             there: hop,
+            heard: Some(*source.ip()),
             ours: false,
             theirs: None,
         });
@@ -258,6 +260,11 @@ impl Front {
         match outcome {
             Ok((session, answer)) => {
                 self.last_answer.clone_from(&answer.sdp);
+                let before = self.wanted.replace(answer.audio.clone());
+                if self.agreed().is_empty() {
+                    // A medium that is refused leaves the sound as it was.
+                    self.wanted = before;
+                }
                 self.act_on_peer(call::Input::Answer(&answer.sdp), now, out);
                 self.peer_session(session, now, out);
             }
@@ -283,9 +290,21 @@ impl Front {
             return self.next_transport(now, out);
         }
         if ours && how == Ended::Refused(491) {
-            // Its own call is on the way.
-            self.calling = Calling::Waiting(now.saturating_add(PATIENCE));
+            // Its own call is on the way, unless that cannot reach us: then ours is wanted after all.
+            self.calling = if self.gave_way || self.setup.candidates.is_empty() {
+                Calling::Waiting(now.saturating_add(PATIENCE))
+            } else {
+                Calling::At(now.saturating_add(AGAIN + SILENCE))
+            };
+            self.gave_way = true;
             return;
+        }
+        if let (true, Ended::Refused(status)) = (ours, &how)
+            && is_wrong_place(*status)
+            && self.candidate + 1 < self.setup.candidates.len()
+        {
+            // Somebody else lives there: a private address of the peer's may be a phone of ours.
+            return self.start_candidate(self.candidate + 1, now, out);
         }
         if how == Ended::Cancelled && self.crossed {
             // Both called, both took their call back. Once more, and not both at once.
@@ -342,6 +361,12 @@ impl Front {
             None => wanted,
         }
     }
+}
+
+/// Whether an answer says that the one who is meant is not there, rather than that he does not want to
+/// or cannot.
+fn is_wrong_place(status: u16) -> bool {
+    !matches!(status, 480 | 486 | 487 | 488 | 491 | 600..)
 }
 
 fn send_peer(calls: Vec<call::Output>, there: Hop, back: Hop, out: &mut Vec<Output>) {

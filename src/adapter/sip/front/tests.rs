@@ -686,3 +686,77 @@ fn an_agents_address_is_on_this_machine() {
         assert_eq!(agent_address(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn behind_a_router_media_goes_where_the_messages_come_from() {
+    // PROTOCOL.md O6: both of its addresses were told, and its description names the private one.
+    let router = SocketAddrV4::new(Ipv4Addr::new(65, 210, 205, 254), 8348);
+    let mut setup = setup(Role::Invitee, 0);
+    setup.candidates = vec![PEER, router];
+    setup.hosts = vec![*PEER.ip(), *router.ip()];
+    let mut front = front(setup);
+    act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);
+    let message = read(&rtc("INVITE", 1, "", OFFER)).unwrap();
+    let input = Input::Peer {
+        message: &message,
+        hop: Hop::Udp(router),
+        source: router,
+    };
+    let out = act(&mut front, input, 0);
+    let seen = media(&out).unwrap();
+    assert_eq!(seen.peer.0.to_string(), "65.210.205.254:33792");
+    assert_eq!(seen.peer.1.to_string(), "65.210.205.254:33801");
+}
+
+#[test]
+fn a_peer_on_hold_is_not_spoken_to_and_its_codec_is_followed() {
+    let mut front = front(setup(Role::Invitee, 0));
+    let (tag, _) = on_the_line(&mut front);
+    for (number, line, held) in [
+        (2, "a=sendonly\r\n", true),
+        (3, "", false),
+        (4, "a=inactive\r\n", true),
+    ] {
+        let offer = format!("{OFFER}{line}");
+        let at = u64::from(number) * 1000;
+        let out = peer_says(&mut front, &rtc("INVITE", number, &tag, &offer), at);
+        assert_eq!(media(&out).unwrap().held, held, "{line:?}");
+        peer_says(&mut front, &rtc("ACK", number, &tag, ""), at + 10);
+    }
+}
+
+#[test]
+fn a_stranger_at_one_address_does_not_end_the_call_at_the_next() {
+    let next = SocketAddrV4::new(Ipv4Addr::new(65, 210, 205, 254), 5060);
+    for (status, goes_on) in [(404, true), (486, false), (603, false)] {
+        let mut setup = setup(Role::Invitee, 0);
+        setup.candidates = vec![PEER, next];
+        setup.hosts = vec![*PEER.ip(), *next.ip()];
+        let mut front = front(setup);
+        let out = act(&mut front, Input::Timeout, 3000);
+        let invite = bytes_to_peer(&out).remove(0);
+        let out = peer_says(&mut front, &reply(&invite, status, ""), 3010);
+        let calls = told(&out)
+            .iter()
+            .any(|line| *line == format!("say: calling {next}"));
+        assert_eq!(calls, goes_on, "{status}: {:?}", told(&out));
+    }
+}
+
+#[test]
+fn who_gave_way_to_a_call_that_never_comes_calls_again() {
+    let mut front = front(setup(Role::Invitee, 0));
+    act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);
+    let out = act(&mut front, Input::Timeout, 3000);
+    let invite = bytes_to_peer(&out).remove(0);
+    peer_says(&mut front, &reply(&invite, 491, ""), 3010);
+    let again = front.next_timeout().unwrap();
+    assert!(again < Now::from_secs(10), "{again:?}");
+    let mut out = Vec::new();
+    front.handle(Input::Timeout, again, &mut out);
+    assert!(
+        told(&out).contains(&format!("say: calling {PEER}")),
+        "{:?}",
+        told(&out)
+    );
+}

@@ -1,0 +1,206 @@
+//! The session's two ports at work: what comes in is heard, what is due is sent.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    doors::{self, Doors},
+    reception::{Heard, Reception},
+};
+use crate::{clock::Clock, endpoint::policy::Policy, negotiation::Remote};
+
+/// The longest datagram that is read, in bytes.
+const MAX_DATAGRAM: usize = 65_536;
+/// How often the sender gets a report (RFC 3550 section 6.2), and a router sees that we are there.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// When it gets the first one.
+const FIRST_REPORT: Duration = Duration::from_secs(1);
+/// How often a peer that has not been heard is greeted: a router in between lets its picture in
+/// only after something went out.
+const GREET_EVERY: Duration = Duration::from_secs(2);
+/// How long the first packet may take. The peer may still be looking for its camera.
+const FIRST_WITHIN: Duration = Duration::from_secs(150);
+
+/// How long packets are waited for that the sender's farewell has overtaken.
+const STRAGGLERS: Duration = Duration::from_millis(250);
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// These packets are next, in order. Maybe none.
+    Packets(Vec<Vec<u8>>),
+    /// The sender leaves.
+    Bye,
+    /// Nothing came for too long.
+    Silence,
+}
+
+/// A session's ports with all that is known of the sender.
+pub(super) struct Line {
+    doors: Doors,
+    policy: Policy,
+    peers: Vec<(std::net::Ipv4Addr, Option<u16>)>,
+    reception: Reception,
+    clock: Clock,
+    next_report: Duration,
+    /// How long the sender may be silent.
+    idle: Duration,
+    /// Until when packets are waited for that its farewell has overtaken.
+    leaving: Option<Duration>,
+    rtp: Vec<u8>,
+    rtcp: Vec<u8>,
+}
+
+impl Line {
+    /// Begins to listen to the peer. The error is for people.
+    pub(super) fn open(doors: Doors, policy: &Policy, remote: &Remote) -> Result<Self, String> {
+        let peers = doors::peers(policy, remote)?;
+        let mut own = [0; 4];
+        getrandom::fill(&mut own).map_err(|error| format!("no randomness: {error}"))?;
+        let hosts = peers.iter().map(|(ip, _)| *ip).collect();
+        Ok(Self {
+            doors,
+            policy: policy.clone(),
+            peers,
+            reception: Reception::new(hosts, u32::from_be_bytes(own)),
+            clock: Clock::start(),
+            next_report: Duration::ZERO,
+            idle: FIRST_WITHIN,
+            leaving: None,
+            rtp: vec![0; MAX_DATAGRAM],
+            rtcp: vec![0; MAX_DATAGRAM],
+        })
+    }
+
+    /// What is known of the sender.
+    pub(super) fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    /// Time of this session.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Where the picture arrives.
+    pub(super) fn own(&self) -> Option<SocketAddr> {
+        self.doors.own()
+    }
+
+    /// How long the sender may be silent.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// How long the sender may be silent from now on.
+    pub(super) fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
+    /// The next thing that happens. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Happening {
+        loop {
+            let now = self.clock.now();
+            if now >= self.next_report {
+                self.send(now);
+            }
+            if self.reception.due().is_some_and(|due| due <= now) {
+                return Happening::Packets(self.reception.flush());
+            }
+            if self.leaving.is_some_and(|until| until <= now) {
+                return Happening::Bye;
+            }
+            let silent = self.reception.last().unwrap_or_default() + self.idle;
+            if silent <= now {
+                return Happening::Silence;
+            }
+            let due = self.reception.due().unwrap_or(silent);
+            let wake = due
+                .min(silent)
+                .min(self.next_report)
+                .min(self.leaving.unwrap_or(silent));
+            let arrival = tokio::select! {
+                arrival = self.doors.next(&mut self.rtp, &mut self.rtcp) => arrival,
+                () = tokio::time::sleep(wake.saturating_sub(now)) => continue,
+            };
+            let buffer = if arrival.at_rtp {
+                &self.rtp
+            } else {
+                &self.rtcp
+            };
+            let bytes = buffer.get(..arrival.length).unwrap_or_default();
+            let now = self.clock.now();
+            let was_locked = self.reception.is_locked();
+            let heard = self.reception.datagram(bytes, arrival.from, now);
+            if self.reception.is_locked() && !was_locked {
+                tracing::info!(from = %arrival.from, "the picture's sender");
+                self.next_report = now + FIRST_REPORT;
+            }
+            match heard {
+                Heard::Nothing => {}
+                Heard::Packets(packets) => return Happening::Packets(packets),
+                Heard::Bye => {
+                    self.leaving.get_or_insert(now + STRAGGLERS);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Duration) {
+        if let Some((to, report)) = self.reception.report(false, now) {
+            self.next_report = now + REPORT_EVERY;
+            self.send_rtcp(&report, to);
+            // The way of the picture itself is kept open as well.
+            if let Some(SocketAddr::V4(there)) = self.reception.there()
+                && let Ok(there) = self.policy.check(*there.ip(), there.port())
+            {
+                self.doors.send_rtp(&[], there);
+            }
+            return;
+        }
+        self.next_report = now + GREET_EVERY;
+        let greeting = self.reception.greeting();
+        for (ip, port) in &self.peers {
+            let Some(port) = *port else { continue };
+            if let Ok(there) = self.policy.check(*ip, port) {
+                self.doors.send_rtp(&[], there);
+            }
+            let beside = port.checked_add(1);
+            if let Some(Ok(there)) = beside.map(|port| self.policy.check(*ip, port)) {
+                self.doors.send_rtcp(&greeting, there);
+            }
+        }
+    }
+
+    fn send_rtcp(&self, bytes: &[u8], to: SocketAddr) {
+        if let SocketAddr::V4(to) = to
+            && let Ok(to) = self.policy.check(*to.ip(), to.port())
+        {
+            self.doors.send_rtcp(bytes, to);
+        }
+    }
+
+    /// Tells the sender that we leave. What was held back comes first.
+    pub(super) fn close(&mut self) -> Vec<Vec<u8>> {
+        let now = self.clock.now();
+        if let Some((to, report)) = self.reception.report(true, now) {
+            self.send_rtcp(&report, to);
+        }
+        self.reception.flush()
+    }
+
+    /// How it was, in words.
+    pub(super) fn words(&self) -> String {
+        let summary = self.reception.summary();
+        let seconds = self.reception.duration().as_secs();
+        let jitter = summary.jitter.as_millis();
+        let expected = summary.received.saturating_add(summary.lost).max(1);
+        let permille = summary.lost.saturating_mul(1000) / expected;
+        format!(
+            "{} packets in {seconds} s, {} lost ({}.{} %), jitter {jitter} ms",
+            summary.received,
+            summary.lost,
+            permille / 10,
+            permille % 10,
+        )
+    }
+}
