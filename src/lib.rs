@@ -3,8 +3,7 @@
 //!
 //! The map, from the wire to the program (each layer talks to its neighbour only):
 //!
-//! * [`front`] brings invitations to us and takes ours away: the MSNP proxy, or the pipe of a client
-//!   that spawned us.
+//! * [`front`] brings invitations to us and takes ours away: the MSNP proxy.
 //! * [`msnp`] (pure) frames the protocol the proxy stands in.
 //! * [`invitation`] (pure) reads and writes the `text/x-msmsgsinvite` message.
 //! * [`negotiation`] (pure) is the handshake, both roles.

@@ -101,6 +101,15 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
     let control = given.control().map_err(Failure::new)?;
     let doors = control::open(&config, control, &dispatcher, &stop).await;
     tracing::info!(listen = %proxy.local_addr(), server, %announce, "ready");
+    let told = if announce.is_unspecified() {
+        "the address that leads to it once there is a network".to_owned()
+    } else {
+        announce.to_string()
+    };
+    super::print(&format!(
+        "point your client to {} instead of {server}; contacts are told {told}\n",
+        proxy.local_addr()
+    ));
     activation::ready();
     let serving = proxy.run(stop.clone());
     tokio::pin!(serving);

@@ -59,13 +59,18 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::with(ANN).await
+    }
+
+    /// With another one who invites.
+    async fn with(inviter: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bridges = dir.path().join("bridges");
         std::fs::create_dir(&bridges).unwrap();
         std::fs::write(bridges.join("voice.toml"), VOICE).unwrap();
-        let (ann, from_ann) = Side::asking(ANN, Ipv4Addr::LOCALHOST, &bridges);
+        let (ann, from_ann) = Side::asking(inviter, Ipv4Addr::LOCALHOST, &bridges);
         let (bob, from_bob) = Side::asking(BOB, Ipv4Addr::LOCALHOST, &bridges);
-        deliver(from_ann, ANN, &bob);
+        deliver(from_ann, inviter, &bob);
         deliver(from_bob, BOB, &ann);
         let mut stage = Self {
             dir,
@@ -294,6 +299,57 @@ async fn events_are_followed_from_the_command_line() {
     stage.end().await;
     let status = within("its end", following.wait()).await.unwrap();
     assert_eq!(status.code(), Some(1));
+}
+
+/// The fenced script of the documentation.
+fn documented() -> &'static str {
+    let page = include_str!("../../docs/CONTROL.md");
+    let script = page.rsplit("```sh\n").next().unwrap();
+    script.split("```").next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_of_the_documentation_says_yes_for_you() {
+    if !support::have(&["jq", "sh"]) {
+        return;
+    }
+    let mut stage = Stage::with("alice@example.com").await;
+    // Where the command line looks by itself.
+    let usual = stage.dir.path().join("msn-handoff/control");
+    let door = Door::open(&usual).await.unwrap();
+    stage.serving.push(tokio::spawn(
+        door.serve(stage.bob.hub.clone(), stage.stop.clone()),
+    ));
+    let binaries = Path::new(env!("CARGO_BIN_EXE_msn-handoff"))
+        .parent()
+        .unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let mut script = Command::new("sh")
+        .args(["-c", documented()])
+        .env("PATH", path)
+        .env("XDG_RUNTIME_DIR", stage.dir.path())
+        .env("XDG_CONFIG_HOME", stage.dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // Until it follows it misses what happens, so the invitation is made again.
+    let yes = async {
+        loop {
+            let call = stage.ann.hub.invite(None, BOB, "voice").unwrap();
+            let connected = |what: &_| matches!(what, msn_handoff::event::What::Connected { .. });
+            let wait = std::time::Duration::from_secs(1);
+            let until = stage.ann.until("a yes", connected);
+            if tokio::time::timeout(wait, until).await.is_ok() {
+                return;
+            }
+            stage.ann.hub.hang_up(call).unwrap();
+        }
+    };
+    within("the script", yes).await;
+    stage.end().await;
+    within("its end", script.wait()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

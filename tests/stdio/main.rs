@@ -1,5 +1,5 @@
-//! `msn-handoff stdio`, as clients that spawn it use it: line by line, and by the plug-in in
-//! `contrib/`, which is a real client at a real server.
+//! `msn-handoff stdio`, as clients that start it use it: line by line, and by the client in `contrib/`
+//! at a real server.
 
 #![allow(
     clippy::unwrap_used,
