@@ -4,7 +4,7 @@
 //! The peer may have told its address before its program listens. A handoff can leave it some
 //! seconds, look whether anybody listens there, or both.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     task::JoinSet,
@@ -14,7 +14,7 @@ use tokio::{
 use super::{Order, Report, Task, netmeeting::Watch, one_program};
 use crate::{
     bridge::{AdapterKind, Handoff, Probe, Value, Values, Watched},
-    endpoint::{policy::Allowed, socket},
+    endpoint::{callers::Callers, policy::Allowed, socket, whereabouts},
     negotiation::Remote,
 };
 
@@ -50,7 +50,8 @@ pub async fn run(mut task: Task) {
     let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
     let mut watch = match first.and_then(|handoff| handoff.watch) {
         Some(Watched::NetMeeting) => {
-            let peers: Vec<Ipv4Addr> = targets.iter().map(|target| target.at.ip()).collect();
+            let peers = targets.iter().map(|target| target.at.ip()).collect();
+            let peers = Callers::new(peers, whereabouts::neighbourhoods());
             Some(Watch::calls_and_t120(&task, &peers).await)
         }
         None => None,

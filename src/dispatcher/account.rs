@@ -472,9 +472,12 @@ impl Account {
             }
             Output::Offered { id, offer } => self.offered(shared, id, offer),
             Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
-            Output::Connected { id, remote } => {
-                let to = remote.describe();
+            Output::Connected { id, mut remote } => {
                 let near = whereabouts::neighbourhoods();
+                let ours = self.carrier.own_ip().unwrap_or(shared.settings.announce);
+                let public = (!ours.is_private() && !ours.is_loopback()).then_some(ours);
+                whereabouts::sort(&mut remote.candidates, &near, public);
+                let to = remote.describe();
                 let first = remote.candidates.first();
                 let lies = first.map(|candidate| whereabouts::of(candidate.ip, &near));
                 self.tell(shared, id, What::Connected { to, lies });

@@ -6,7 +6,11 @@ use super::{
     doors::{self, Doors},
     reception::{Heard, Reception},
 };
-use crate::{clock::Clock, endpoint::policy::Policy, negotiation::Remote};
+use crate::{
+    clock::Clock,
+    endpoint::{callers::Callers, policy::Policy, whereabouts},
+    negotiation::Remote,
+};
 
 /// The longest datagram that is read, in bytes.
 const MAX_DATAGRAM: usize = 65_536;
@@ -57,6 +61,7 @@ impl Line {
         let mut own = [0; 4];
         getrandom::fill(&mut own).map_err(|error| format!("no randomness: {error}"))?;
         let hosts = peers.iter().map(|(ip, _)| *ip).collect();
+        let hosts = Callers::new(hosts, whereabouts::neighbourhoods());
         Ok(Self {
             doors,
             policy: policy.clone(),

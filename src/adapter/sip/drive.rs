@@ -19,12 +19,18 @@ use crate::{
     adapter::{Order, Report, Task},
     bridge::{Handoff, Value, Values},
     clock::Clock,
-    endpoint::{place::Network, policy::Allowed, socket},
+    endpoint::{
+        callers::Callers,
+        place::Network,
+        policy::Allowed,
+        socket,
+        whereabouts::{self, Neighbourhood},
+    },
     event::{Party, Signal, SignalKind},
     media::{
         audio::source::Source,
         sdp::{self, Line},
-        sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
+        sip::{self, Host, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
     negotiation::Remote,
     shown,
@@ -109,6 +115,21 @@ pub async fn run(mut task: Task) {
     }
 }
 
+/// What the user is told when no address of the peer answers: where each lies, and which of ours the
+/// peer would have to reach.
+fn unreachable(targets: &[Allowed], near: &[Neighbourhood], announced: Ipv4Addr) -> String {
+    let places: Vec<String> = targets
+        .iter()
+        .take(2)
+        .map(|at| format!("{at} ({})", whereabouts::of(at.ip(), near)))
+        .collect();
+    format!(
+        "no answer from {} and no call to {announced}: a router may keep calls out, see \
+         `msn-handoff doctor`; still trying",
+        places.join(" or ")
+    )
+}
+
 fn fail(task: &Task, why: String) {
     let _ = task.reports.send(Report::Failed {
         not_installed: false,
@@ -190,7 +211,7 @@ struct Driver {
     inside_at: SocketAddrV4,
     front: Front,
     sound: Sound,
-    hosts: Vec<Ipv4Addr>,
+    callers: Callers,
     targets: Vec<Allowed>,
     streams: HashMap<u64, mpsc::Sender<Vec<u8>>>,
     next_stream: u64,
@@ -219,6 +240,7 @@ impl Driver {
         let mut hosts = Vec::new();
         let mut targets = Vec::new();
         let mut refused = None;
+        let near = whereabouts::neighbourhoods();
         let policy = task.policy.clone().with_own(listening.at.into());
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
@@ -288,6 +310,7 @@ impl Driver {
                 .iter()
                 .map(|target| SocketAddrV4::new(target.ip(), target.port()))
                 .collect(),
+            unreachable: unreachable(&targets, &near, task.network.announce),
             hosts: hosts.clone(),
             peer_rtp: sound.peer_port(),
             agent_rtp: sound.agent_port(),
@@ -307,7 +330,7 @@ impl Driver {
             inside_at,
             front,
             sound,
-            hosts,
+            callers: Callers::new(hosts, near),
             targets,
             streams: HashMap::new(),
             next_stream: 0,
@@ -624,23 +647,47 @@ impl Driver {
 
     // ---- the peer's side -------------------------------------------------------------------
 
-    /// Whether a stranger speaks. Only the host the peer negotiated is listened to.
-    fn is_peer(&self, from: SocketAddrV4) -> bool {
-        let known = self.hosts.contains(from.ip());
-        if !known {
+    /// Whether a stranger speaks. Only the peer is listened to, or who may turn out to be it.
+    fn may_speak(&self, from: SocketAddrV4) -> bool {
+        let may = self.callers.knows(*from.ip()) || self.callers.may_be(*from.ip());
+        if !may {
             debug!(invitation = self.task.invitation.0, %from, "a stranger; ignored");
         }
-        known
+        may
+    }
+
+    /// Whether it is the peer that speaks. One that told only private addresses comes from its
+    /// router's, and is known by those that it writes into its call.
+    fn is_peer(&mut self, message: &Message, source: SocketAddrV4) -> bool {
+        if self.callers.knows(*source.ip()) {
+            return true;
+        }
+        let named = |host: &Host| matches!(host, Host::V4(ip) if self.callers.knows(*ip));
+        let fields = message.fields();
+        let introduced = matches!(message, Message::Request(it) if it.method == Method::Invite)
+            && (named(&fields.via.host)
+                || fields.contact.as_ref().is_some_and(|it| named(it.host())));
+        if introduced && self.callers.may_be(*source.ip()) {
+            self.callers.learn(*source.ip());
+            self.front.meet(*source.ip());
+        }
+        self.callers.knows(*source.ip())
     }
 
     async fn datagram(&mut self, bytes: &[u8], from: SocketAddrV4) {
-        if self.is_peer(from) {
+        if self.may_speak(from) {
             self.peer_bytes(bytes, Hop::Udp(from), from).await;
         }
     }
 
     async fn peer_bytes(&mut self, bytes: &[u8], hop: Hop, source: SocketAddrV4) {
         match sip::read(bytes) {
+            Ok(message) if !self.is_peer(&message, source) => {
+                debug!(invitation = self.task.invitation.0, from = %source, "a stranger; ignored");
+                if let Hop::Tcp(id) = hop {
+                    self.streams.remove(&id);
+                }
+            }
             Ok(message) => {
                 trace_message(self.task.invitation.0, "peer", &message);
                 self.signalled(Party::Peer, false, &message);
@@ -653,7 +700,9 @@ impl Driver {
             }
             Err(sip::Error::Refused(refusal)) => {
                 debug!(invitation = self.task.invitation.0, %refusal, "refused");
-                if let Some(bytes) = refusal.response() {
+                if self.callers.knows(*source.ip())
+                    && let Some(bytes) = refusal.response()
+                {
                     self.obey(Output::ToPeer { bytes, hop }).await;
                 }
             }
@@ -702,7 +751,7 @@ impl Driver {
     }
 
     fn take_stream(&mut self, stream: TcpStream, from: SocketAddrV4) {
-        if self.is_peer(from) && self.streams.len() < MAX_STREAMS {
+        if self.may_speak(from) && self.streams.len() < MAX_STREAMS {
             self.open_stream(stream, from);
         }
     }
