@@ -36,8 +36,13 @@ impl Callers {
     /// Whether it could be the router of a peer that told private addresses only.
     #[must_use]
     pub fn may_be(&self, ip: Ipv4Addr) -> bool {
-        let outside = [Whereabouts::Internet, Whereabouts::Shared];
-        self.hidden && outside.contains(&whereabouts::of(ip, &self.near))
+        let outside = match whereabouts::of(ip, &self.near) {
+            Whereabouts::Internet | Whereabouts::Shared => true,
+            // Our own network may be a piece of the internet.
+            Whereabouts::Near => !ip.is_private() && !ip.is_link_local(),
+            Whereabouts::Here | Whereabouts::Private | Whereabouts::Link => false,
+        };
+        self.hidden && outside
     }
 
     /// From now on this is the peer's.

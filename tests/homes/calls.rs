@@ -1,0 +1,112 @@
+//! Who can call whom, and what both are told when nobody can.
+
+use std::time::Duration;
+
+use crate::{
+    lab::{self, Lab},
+    person::{Exchange, Person},
+    support::have,
+};
+
+const ANN: &str = "ann@example.com";
+const BOB: &str = "bob@example.com";
+/// Their tones, in Hz.
+const ANNS: f64 = 440.0;
+const BOBS: f64 = 880.0;
+
+/// Both hear three seconds of each other; then who was invited hangs up.
+async fn they_talk(inviter: &Person, invited: &Person) {
+    inviter.types(invited, "/invite voice").await;
+    invited.hears(3).await;
+    inviter.hears(3).await;
+    invited.types(inviter, "/hangup").await;
+    for person in [inviter, invited] {
+        person.shown("is over").await;
+        let (own, other) = if person.handle == ANN {
+            (ANNS, BOBS)
+        } else {
+            (BOBS, ANNS)
+        };
+        person.heard().assert_tone(person.handle, other, own, 2.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_one_lan_they_talk_without_the_router() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let router = lab.router(10, 1);
+    let (here, there) = (lab.behind(&router, 1, 2), lab.behind(&router, 1, 3));
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&here, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&there, &server, BOB, BOBS, "").await;
+    they_talk(&ann, &bob).await;
+    let told = ann.shown("the contact is at").await;
+    assert!(
+        told.contains("192.168.1.3:") && told.contains("in your own network"),
+        "{told}"
+    );
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_is_behind_a_router_and_one_who_is_not_talk_whoever_invites() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let public = lab.machine("public");
+    lab.public(&public, 20);
+    let router = lab.router(10, 1);
+    let private = lab.behind(&router, 1, 2);
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&public, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&private, &server, BOB, BOBS, "").await;
+    they_talk(&ann, &bob).await;
+    ann.forget();
+    bob.forget();
+    they_talk(&bob, &ann).await;
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let (left, right) = (lab.router(10, 1), lab.router(11, 2));
+    let (here, there) = (lab.behind(&left, 1, 2), lab.behind(&right, 2, 2));
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&here, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&there, &server, BOB, BOBS, "").await;
+    ann.types(&bob, "/invite voice").await;
+    for person in [&ann, &bob] {
+        person.shown("the contact is at").await;
+    }
+    let told = async {
+        for (person, other) in [(&ann, "192.168.2.2:"), (&bob, "192.168.1.2:")] {
+            let line = person.shown("a router may keep calls out").await;
+            assert!(line.contains(other), "{line}");
+            assert!(
+                line.contains("in a private network that is not yours"),
+                "{line}"
+            );
+        }
+    };
+    // The promise is 15 s.
+    tokio::time::timeout(Duration::from_secs(15), told)
+        .await
+        .expect("told too late");
+    ann.types(&bob, "/hangup").await;
+    bob.shown("is over").await;
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
