@@ -17,7 +17,7 @@ use tokio::{net::UdpSocket, task::JoinSet};
 use super::{
     lock::{Lock, is_one_place, rtcp_beside},
     rtp::{self, Datagram},
-    statistics::{Statistics, Summary},
+    statistics::{Meter, Statistics, Summary},
 };
 use crate::{
     clock::Clock,
@@ -220,6 +220,13 @@ impl Relay {
     #[must_use]
     pub fn statistics(&self) -> RelayStatistics {
         self.shared.statistics()
+    }
+
+    /// What comes from the peer, to be read at any time.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let shared = self.shared.clone();
+        Meter::new(move || shared.statistics().from_peer.stream)
     }
 
     /// Ends it: what has arrived is still carried (a BYE is the last word of a call), then the

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     lab::{self, Lab},
     person::{Exchange, Person},
+    slow,
     support::have,
 };
 
@@ -106,6 +107,88 @@ async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
         .expect("told too late");
     ann.types(&bob, "/hangup").await;
     bob.shown("is over").await;
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_loses_3_percent_keeps_the_call_and_the_statistics_tell_it() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let public = lab.machine("public");
+    lab.public(&public, 20);
+    let router = lab.router(10, 1);
+    let private = lab.behind(&router, 1, 2);
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&public, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&private, &server, BOB, BOBS, "").await;
+    router.loses(3);
+    ann.types(&bob, "/invite voice").await;
+    ann.hears(12).await;
+    bob.hears(12).await;
+    let told = [ann.open().await, bob.open().await];
+    let dropped = router.lost();
+    let number = |of: &serde_json::Value, key: &str| of[key].as_u64().unwrap();
+    let lost: u64 = told.iter().map(|it| number(it, "lost")).sum();
+    // What is thrown away besides, or after the last packet that came, is no more than this.
+    assert!(lost.abs_diff(dropped) <= 6, "{lost} of {dropped}: {told:?}");
+    assert!(lost > 5, "{told:?}");
+    for it in &told {
+        assert!(number(it, "packets") > 500, "{it}");
+        assert_eq!(number(it, "duplicates"), 0, "{it}");
+    }
+    bob.types(&ann, "/hangup").await;
+    ann.shown("% lost").await;
+    bob.shown("% lost").await;
+    ann.heard().assert_tone("ann", BOBS, ANNS, 10.0);
+    bob.heard().assert_tone("bob", ANNS, BOBS, 10.0);
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_it() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let (public, slow) = (lab.machine("public"), lab.machine("slow"));
+    lab.public(&public, 20);
+    lab.public(&slow, 30);
+    let router = lab.router(10, 1);
+    let private = lab.behind(&router, 1, 2);
+    let server = Exchange::open(&lab.server()).await;
+    let way = slow.inside();
+    let (late, uneven) = (Duration::from_millis(30), Duration::from_millis(18));
+    way.run(slow::forward(
+        [198, 18, 0, 30].into(),
+        [198, 18, 0, 20].into(),
+        30000..=30015,
+        late,
+        uneven,
+    ))
+    .await;
+    let network = "[network]\nannounce = \"198.18.0.30\"\nports = \"30000-30015\"\n";
+    let ann = Person::at_home(&public, &server, ANN, ANNS, network).await;
+    let bob = Person::at_home(&private, &server, BOB, BOBS, "").await;
+    ann.types(&bob, "/invite voice").await;
+    ann.hears(8).await;
+    bob.hears(8).await;
+    let told = [ann.open().await, bob.open().await];
+    for it in &told {
+        // Two delays in a row differ by a third of 18 ms on average; then comes the machine's load.
+        let jitter = it["jitter"].as_u64().unwrap();
+        assert!((3..=15).contains(&jitter), "{it}");
+        assert_eq!(it["lost"], 0, "{it}");
+    }
+    bob.types(&ann, "/hangup").await;
+    ann.shown("is over").await;
+    ann.heard().assert_tone("ann", BOBS, ANNS, 7.0);
+    bob.heard().assert_tone("bob", ANNS, BOBS, 7.0);
     ann.leave().await;
     bob.leave().await;
     server.close().await;

@@ -167,6 +167,28 @@ impl Space {
         self.run(&["nft", "-f", file.path().to_str().unwrap()]);
     }
 
+    /// From now on that share of the UDP datagrams that pass is thrown away, each `nth` of them; they are counted.
+    pub(crate) fn loses(&self, percent: u8) {
+        self.nft(&format!(
+            "table ip loss {{\n\
+               counter lost {{}}\n\
+               chain pass {{\n\
+                 type filter hook forward priority -5;\n\
+                 meta l4proto udp numgen random mod 100 < {percent} counter name lost drop\n\
+               }}\n\
+             }}\n"
+        ));
+    }
+
+    /// How many datagrams were thrown away.
+    pub(crate) fn lost(&self) -> u64 {
+        let told = self.run(&["nft", "-j", "list", "counter", "ip", "loss", "lost"]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let counters = told["nftables"].as_array().unwrap();
+        let counter = counters.iter().find_map(|it| it.get("counter")).unwrap();
+        counter["packets"].as_u64().unwrap()
+    }
+
     /// A thread in it, on which futures are run.
     pub(crate) fn inside(&self) -> Inside {
         let file = File::open(format!("/run/netns/{}", self.0)).unwrap();

@@ -10,5 +10,6 @@ mod agent;
 mod calls;
 mod lab;
 mod person;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;

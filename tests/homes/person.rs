@@ -132,6 +132,15 @@ impl Person {
         self.until(part, found).await
     }
 
+    /// The one open invitation, as the command line tells it.
+    pub(crate) async fn open(&self) -> serde_json::Value {
+        let binary = env!("CARGO_BIN_EXE_msn-handoff");
+        let mut list = Child::start(binary, ["list", "--json"], self.home.path());
+        assert_eq!(list.wait().await, Some(0), "{}", list.output());
+        let list: serde_json::Value = serde_json::from_str(&list.output()).unwrap();
+        list["invitations"][0].clone()
+    }
+
     /// Until so many seconds were heard.
     pub(crate) async fn hears(&self, seconds: u64) {
         let folder = self.home.path().join("heard");

@@ -1,6 +1,10 @@
 //! The session's two ports at work: what comes in is heard, what is due is sent.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
     doors::{self, Doors},
@@ -9,6 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     endpoint::{callers::Callers, policy::Policy, whereabouts},
+    media::statistics::{Meter, Summary},
     negotiation::Remote,
 };
 
@@ -52,6 +57,8 @@ pub(super) struct Line {
     leaving: Option<Duration>,
     rtp: Vec<u8>,
     rtcp: Vec<u8>,
+    /// What others are told of it.
+    summary: Arc<Mutex<Summary>>,
 }
 
 impl Line {
@@ -73,6 +80,7 @@ impl Line {
             leaving: None,
             rtp: vec![0; MAX_DATAGRAM],
             rtcp: vec![0; MAX_DATAGRAM],
+            summary: Arc::default(),
         })
     }
 
@@ -84,6 +92,12 @@ impl Line {
     /// Time of this session.
     pub(super) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// How the picture arrives, to be read at any time.
+    pub(super) fn meter(&self) -> Meter {
+        let summary = Arc::clone(&self.summary);
+        Meter::new(move || *summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where the picture arrives.
@@ -136,6 +150,7 @@ impl Line {
             let now = self.clock.now();
             let was_locked = self.reception.is_locked();
             let heard = self.reception.datagram(bytes, arrival.from, now);
+            *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = self.reception.summary();
             if self.reception.is_locked() && !was_locked {
                 tracing::info!(from = %arrival.from, "the picture's sender");
                 self.next_report = now + FIRST_REPORT;

@@ -587,6 +587,7 @@ impl Driver {
         }
         if first {
             self.report(Report::Running);
+            self.report(Report::Media(self.sound.meter()));
             let kind = SignalKind::Media;
             let mut lines = vec![(Party::Peer, false), (Party::Peer, true)];
             if with_program {

@@ -17,6 +17,7 @@ use crate::{
     media::{
         record::Dump,
         relay::{Relay, Traffic},
+        statistics::Meter,
     },
 };
 
@@ -104,6 +105,11 @@ impl Sound {
         }
         self.now = Some(media);
         Ok(before.is_none())
+    }
+
+    /// How the peer's sound arrives.
+    pub(super) fn meter(&self) -> Meter {
+        self.relay.meter()
     }
 
     /// Ends it.
