@@ -159,6 +159,20 @@ impl Statistics {
         self.jitter(packet, now);
     }
 
+    /// Whether a packet goes on with the present run: the same source, and a number that is next, or
+    /// not far ahead.
+    #[must_use]
+    pub fn goes_on(&self, packet: &Packet<'_>) -> bool {
+        self.run.as_ref().is_some_and(|run| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the lower half is the number on the wire"
+            )]
+            let ahead = packet.sequence.wrapping_sub(run.highest as u16);
+            run.source == packet.source && (1..MAX_DROPOUT).contains(&ahead)
+        })
+    }
+
     /// RFC 3550 A.8, in integers.
     fn jitter(&mut self, packet: &Packet<'_>, now: Duration) {
         let rate = clock_rate(packet.payload_type);

@@ -193,3 +193,70 @@ async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_i
     bob.leave().await;
     server.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_when_a_home_gets_another_address() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let public = lab.machine("public");
+    lab.public(&public, 20);
+    let router = lab.router(10, 1);
+    let private = lab.behind(&router, 1, 2);
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&public, &server, ANN, ANNS, "").await;
+    // Its way is kept open, and looked after, twice in six seconds.
+    let patience = "[call]\nsilence = 6\n";
+    let bob = Person::at_home(&private, &server, BOB, BOBS, patience).await;
+    ann.types(&bob, "/invite voice").await;
+    ann.hears(2).await;
+    bob.hears(2).await;
+    router.ip("addr del 198.18.0.10/24 dev wan");
+    router.ip("addr add 198.18.0.12/24 dev wan");
+    let (anns, bobs) = (ann.packets().await, bob.packets().await);
+    for (person, before) in [(&ann, anns), (&bob, bobs)] {
+        // Three seconds more, from or to the new address.
+        person.gets_packets(before + 150).await;
+    }
+    // The chat of the one who moved is broken; the other can still end it.
+    ann.types(&bob, "/hangup").await;
+    ann.shown("is over").await;
+    bob.over().await;
+    ann.heard().assert_tone("ann", BOBS, ANNS, 4.0);
+    bob.heard().assert_tone("bob", ANNS, BOBS, 4.0);
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_goes_dead_ends_the_call_in_words_on_both_sides() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let router = lab.router(10, 1);
+    let (here, there) = (lab.behind(&router, 1, 2), lab.machine("public"));
+    lab.public(&there, 20);
+    let server = Exchange::open(&lab.server()).await;
+    let patience = "[call]\nsilence = 4\n";
+    let ann = Person::at_home(&here, &server, ANN, ANNS, patience).await;
+    let bob = Person::at_home(&there, &server, BOB, BOBS, patience).await;
+    ann.types(&bob, "/invite voice").await;
+    ann.hears(2).await;
+    bob.hears(2).await;
+    router.loses(100);
+    for person in [&ann, &bob] {
+        person.over().await;
+        let lines = person.lines().join("\n");
+        assert!(
+            lines.contains("nothing has come from the contact for")
+                || lines.contains("the contact cancelled"),
+            "{lines}"
+        );
+    }
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}

@@ -167,14 +167,18 @@ impl Space {
         self.run(&["nft", "-f", file.path().to_str().unwrap()]);
     }
 
-    /// From now on that share of the UDP datagrams that pass is thrown away, each `nth` of them; they are counted.
+    /// From now on so many percent of the UDP datagrams that pass are thrown away, and counted.
     pub(crate) fn loses(&self, percent: u8) {
+        let share = match percent {
+            100 => String::new(),
+            some => format!("numgen random mod 100 < {some}"),
+        };
         self.nft(&format!(
             "table ip loss {{\n\
                counter lost {{}}\n\
                chain pass {{\n\
                  type filter hook forward priority -5;\n\
-                 meta l4proto udp numgen random mod 100 < {percent} counter name lost drop\n\
+                 meta l4proto udp {share} counter name lost drop\n\
                }}\n\
              }}\n"
         ));

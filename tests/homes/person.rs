@@ -141,6 +141,36 @@ impl Person {
         list["invitations"][0].clone()
     }
 
+    /// How many packets of the contact's sound came so far.
+    pub(crate) async fn packets(&self) -> u64 {
+        self.open().await["packets"].as_u64().unwrap_or_default()
+    }
+
+    /// Until so many came.
+    pub(crate) async fn gets_packets(&self, count: u64) {
+        let coming = async {
+            while self.packets().await < count {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(LIMIT, coming).await.is_err() {
+            let log = self.proxy.output();
+            panic!("{} has only {}: {log}", self.handle, self.open().await);
+        }
+    }
+
+    /// Until nothing is open.
+    pub(crate) async fn over(&self) {
+        let ending = async {
+            while !self.open().await.is_null() {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(LIMIT, ending).await.is_err() {
+            panic!("{} still has {}", self.handle, self.open().await);
+        }
+    }
+
     /// Until so many seconds were heard.
     pub(crate) async fn hears(&self, seconds: u64) {
         let folder = self.home.path().join("heard");

@@ -116,8 +116,12 @@ impl Reception {
     pub(super) fn datagram(&mut self, bytes: &[u8], from: SocketAddr, now: Duration) -> Heard {
         let known = matches!(from.ip(), IpAddr::V4(ip) if self.hosts.knows(ip) || self.sender.is_none() && self.hosts.may_be(ip));
         let heard = match rtp::read(bytes) {
-            Datagram::Rtp(packet) if known => self.rtp(&packet, bytes, from, now),
-            Datagram::Rtcp if known => self.rtcp(bytes, from, now),
+            Datagram::Rtp(packet) if known || self.is_locked() => {
+                self.rtp(&packet, bytes, from, now)
+            }
+            Datagram::Rtcp if known || self.there().is_some_and(|it| it.ip() == from.ip()) => {
+                self.rtcp(bytes, from, now)
+            }
             _ => None,
         };
         heard.unwrap_or_else(|| {
@@ -152,8 +156,16 @@ impl Reception {
             });
         }
         let sender = self.sender.as_mut()?;
-        if packet.source != sender.source || !sender.lock.admits(from, now) {
+        if packet.source != sender.source {
             return None;
+        }
+        if !sender.lock.admits(from, now) {
+            let goes_on = self.statistics.goes_on(packet);
+            if !sender.lock.follows(from, goes_on, sender.last, now) {
+                return None;
+            }
+            tracing::info!(%from, "the picture goes on from another address");
+            sender.rtcp = None;
         }
         sender.last = now;
         self.statistics.arrived(packet, now);

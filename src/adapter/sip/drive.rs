@@ -24,7 +24,7 @@ use crate::{
         place::Network,
         policy::Allowed,
         socket,
-        whereabouts::{self, Neighbourhood},
+        whereabouts::{self, Neighbourhood, Whereabouts},
     },
     event::{Party, Signal, SignalKind},
     media::{
@@ -58,6 +58,11 @@ const WAIT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
+/// How often, in a call, the way for its messages is kept open through routers, and whether the peer is
+/// still heard is looked at. Routers close a way of UDP after 30 s of silence, and more.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// What routers see and nobody answers (RFC 5626 section 3.5.1).
+const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 /// How long, after the end, a BYE that is repeated because our answer was lost is answered again:
 /// a little more than T1 (RFC 3261 section 17.1.1.1).
 const LINGER: Duration = Duration::from_millis(700);
@@ -229,6 +234,9 @@ struct Driver {
     asking: Option<Asking>,
     asking_id: Token,
     finished: Option<(String, Now)>,
+    near: Vec<Neighbourhood>,
+    /// When to look whether the line lives; once media flows.
+    look: Option<Now>,
 }
 
 impl Driver {
@@ -330,7 +338,9 @@ impl Driver {
             inside_at,
             front,
             sound,
-            callers: Callers::new(hosts, near),
+            callers: Callers::new(hosts, near.clone()),
+            near,
+            look: None,
             targets,
             streams: HashMap::new(),
             next_stream: 0,
@@ -461,7 +471,7 @@ impl Driver {
             .finished
             .as_ref()
             .map(|(_, at)| at.saturating_add(self.farewell()));
-        [self.front.next_timeout(), asking, over]
+        [self.front.next_timeout(), asking, over, self.look]
             .into_iter()
             .flatten()
             .min()
@@ -496,7 +506,38 @@ impl Driver {
                 }
             }
         }
+        if self.look.is_some_and(|at| now >= at) {
+            self.look_after(now).await;
+        }
         self.feed(Input::Timeout).await;
+    }
+
+    /// How often the line is looked at.
+    fn look_every(&self) -> Duration {
+        let silence = Duration::from_secs(self.task.call.silence.into());
+        match silence {
+            Duration::ZERO => LOOK_EVERY,
+            some => LOOK_EVERY.min(some / 2),
+        }
+    }
+
+    /// Keeps the way for messages open, and ends a call whose other side is gone.
+    async fn look_after(&mut self, now: Now) {
+        self.look = Some(now.saturating_add(self.look_every()));
+        let limit = Duration::from_secs(self.task.call.silence.into());
+        let silence = self.sound.silence().unwrap_or_default();
+        if !limit.is_zero() && silence >= limit {
+            self.look = None;
+            return self.feed(Input::Dead(silence)).await;
+        }
+        if let Some(to) = self.front.peer_datagrams()
+            && !matches!(
+                whereabouts::of(*to.ip(), &self.near),
+                Whereabouts::Here | Whereabouts::Near
+            )
+        {
+            let _ = self.listening.udp.send_to(KEEP_ALIVE, to).await;
+        }
     }
 
     /// Pushes into the front and does what it wants.
@@ -586,6 +627,7 @@ impl Driver {
             Some(_) => {}
         }
         if first {
+            self.look = Some(self.clock.now().saturating_add(self.look_every()));
             self.report(Report::Running);
             self.report(Report::Media(self.sound.meter()));
             let kind = SignalKind::Media;
@@ -648,11 +690,11 @@ impl Driver {
 
     // ---- the peer's side -------------------------------------------------------------------
 
-    /// Whether a stranger speaks. Only the peer is listened to, or who may turn out to be it.
-    fn may_speak(&self, from: SocketAddrV4) -> bool {
+    /// Whether a connection is taken: of the peer, or of one that may turn out to be it.
+    fn may_connect(&self, from: SocketAddrV4) -> bool {
         let may = self.callers.knows(*from.ip()) || self.callers.may_be(*from.ip());
         if !may {
-            debug!(invitation = self.task.invitation.0, %from, "a stranger; ignored");
+            debug!(invitation = self.task.invitation.0, %from, "a stranger; turned away");
         }
         may
     }
@@ -668,7 +710,8 @@ impl Driver {
         let introduced = matches!(message, Message::Request(it) if it.method == Method::Invite)
             && (named(&fields.via.host)
                 || fields.contact.as_ref().is_some_and(|it| named(it.host())));
-        if introduced && self.callers.may_be(*source.ip()) {
+        // In mid-call its address may change.
+        if introduced && self.callers.may_be(*source.ip()) || self.front.is_of_call(message) {
             self.callers.learn(*source.ip());
             self.front.meet(*source.ip());
         }
@@ -676,9 +719,7 @@ impl Driver {
     }
 
     async fn datagram(&mut self, bytes: &[u8], from: SocketAddrV4) {
-        if self.may_speak(from) {
-            self.peer_bytes(bytes, Hop::Udp(from), from).await;
-        }
+        self.peer_bytes(bytes, Hop::Udp(from), from).await;
     }
 
     async fn peer_bytes(&mut self, bytes: &[u8], hop: Hop, source: SocketAddrV4) {
@@ -706,6 +747,12 @@ impl Driver {
                 {
                     self.obey(Output::ToPeer { bytes, hop }).await;
                 }
+            }
+            // Its sound has moved there, and its messages follow.
+            Err(sip::Error::KeepAlive)
+                if hop == Hop::Udp(source) && self.sound.comes_from(*source.ip()) =>
+            {
+                self.feed(Input::Moved(source)).await;
             }
             Err(error) => debug!(invitation = self.task.invitation.0, %error, "ignored"),
         }
@@ -752,7 +799,7 @@ impl Driver {
     }
 
     fn take_stream(&mut self, stream: TcpStream, from: SocketAddrV4) {
-        if self.may_speak(from) && self.streams.len() < MAX_STREAMS {
+        if self.may_connect(from) && self.streams.len() < MAX_STREAMS {
             self.open_stream(stream, from);
         }
     }

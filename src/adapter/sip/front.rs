@@ -126,6 +126,10 @@ pub(super) enum Input<'a> {
     Stream(Option<u64>),
     /// A connection of the peer is gone.
     StreamClosed(u64),
+    /// Nothing comes from the peer any more.
+    Dead(Duration),
+    /// The peer's messages come from there now.
+    Moved(SocketAddrV4),
     /// End everything.
     HangUp,
     /// [`Front::next_timeout`] has come.
@@ -293,7 +297,21 @@ impl Front {
         }
     }
 
-    /// This is the peer's host as well: the router it is behind.
+    /// Where an established call's messages go, if by datagrams.
+    pub(super) fn peer_datagrams(&self) -> Option<SocketAddrV4> {
+        let leg = self.peer.as_ref().filter(|leg| leg.call.is_established())?;
+        match leg.there {
+            Hop::Udp(to) => Some(to),
+            Hop::Tcp(_) => None,
+        }
+    }
+
+    /// Whether a message is of the peer's call: it has names in it that nobody else was told.
+    pub(super) fn is_of_call(&self, message: &Message) -> bool {
+        self.peer.as_ref().is_some_and(|leg| leg.call.owns(message))
+    }
+
+    /// This is the peer's host as well: the router it is behind, or its new address.
     pub(super) fn meet(&mut self, host: Ipv4Addr) {
         self.setup.hosts.push(host);
     }
@@ -354,6 +372,18 @@ impl Front {
             Input::AgentGone => self.agent_gone(now, out),
             Input::Stream(stream) => self.stream(stream, now, out),
             Input::StreamClosed(stream) => self.stream_closed(stream),
+            Input::Dead(silence) => {
+                let seconds = silence.as_secs();
+                let why = format!("nothing has come from the contact for {seconds} s");
+                self.end(why, now, out);
+            }
+            Input::Moved(to) => {
+                if let Some(leg) = &mut self.peer
+                    && matches!(leg.there, Hop::Udp(_))
+                {
+                    leg.there = Hop::Udp(to);
+                }
+            }
             Input::HangUp => self.end("ended here".to_owned(), now, out),
             Input::Timeout => self.timeout(now, out),
         }
