@@ -108,7 +108,7 @@ impl Lab {
         router.ip("link add lan type bridge");
         router.ip(&format!("addr add 192.168.{home}.1/24 dev lan"));
         router.ip("link set lan up");
-        router.run(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+        router.run(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
         router.nft(
             "table ip nat {\n\
                chain post { type nat hook postrouting priority 100; oifname \"wan\" masquerade; }\n\
