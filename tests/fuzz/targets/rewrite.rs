@@ -47,7 +47,10 @@ fn one(line: &[u8]) {
     let written = write_rng(line, PROXY);
     check(line, &written, &[2]);
     assert_eq!(word(&written, 2), PROXY);
-    // One of ours, made of the words of another: still one line.
+    // One of ours, made of the words of another: still one line. What is not UTF-8 reads as nothing.
+    if [&read.session, &read.inviter, &read.nick].iter().any(|word| word.is_empty()) {
+        return;
+    }
     for version in [2, 13, 18] {
         let made = ring(version, &read);
         assert_eq!(made.iter().filter(|byte| **byte == b'\n').count(), 1);
