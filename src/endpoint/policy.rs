@@ -131,7 +131,10 @@ impl Policy {
     pub fn check(&self, ip: Ipv4Addr, port: u16) -> Result<Allowed, Refusal> {
         let allowed = self.check_any(ip, port)?;
         // Nothing that people share listens there, and a mail server or a router might.
-        if port <= SYSTEM_PORTS && !self.allowed.iter().any(|network| network.contains(ip)) {
+        // Whoever announces a loopback address plays with itself.
+        let exempt = self.loopback && ip.is_loopback()
+            || self.allowed.iter().any(|network| network.contains(ip));
+        if port <= SYSTEM_PORTS && !exempt {
             return Err(Refusal {
                 address: allowed.0,
                 why: Why::SystemPort,
@@ -324,7 +327,8 @@ mod tests {
             assert_eq!(checked.is_ok(), allowed, "{address}:{port}");
         }
         let here = Policy::new(ip("127.0.0.1"), vec![]);
-        assert!(here.check(ip("127.0.0.1"), 631).is_err());
+        assert!(here.check(ip("127.0.0.1"), 631).is_ok());
+        assert!(here.check(ip("10.0.0.8"), 631).is_err());
         assert!(policy.check_host(ip("10.0.0.8")).is_ok());
         assert!(policy.check_host(ip("127.0.0.1")).is_err());
         assert_eq!(
