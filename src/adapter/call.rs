@@ -82,7 +82,11 @@ fn targets(task: &Task, remote: &Remote) -> Result<Vec<Target>, String> {
     for candidate in &remote.candidates {
         let port = candidate.port.or(fixed);
         // Without a port the address alone is judged.
-        match task.policy.check(candidate.ip, port.unwrap_or(1)) {
+        let checked = match port {
+            Some(port) => task.policy.check(candidate.ip, port),
+            None => task.policy.check_host(candidate.ip),
+        };
+        match checked {
             Ok(at) => {
                 let target = Target {
                     at,

@@ -30,7 +30,7 @@ pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Callers, String> {
     let mut refused = None;
     for candidate in &remote.candidates {
         // The port from which the peer comes is its own affair.
-        match task.policy.check(candidate.ip, 1) {
+        match task.policy.check_host(candidate.ip) {
             Ok(allowed) => peers.push(allowed.ip()),
             Err(refusal) => refused = Some(refusal),
         }
