@@ -21,7 +21,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::{config::Config, launch};
 use control::Act;
 
 /// Completes MSN Messenger invitations beside your client and hands the call, the webcam or the
@@ -126,6 +126,10 @@ impl Failure {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = launch::became_program() {
+        return code;
+    }
+    launch::programs_die_with_us();
     let arguments = Arguments::parse();
     let filter = match EnvFilter::try_new(&arguments.log) {
         Ok(filter) => filter,
