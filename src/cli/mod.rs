@@ -8,6 +8,7 @@ pub mod decode;
 mod demo;
 mod doctor;
 mod generate;
+mod log;
 mod proxy;
 mod setup;
 mod stdio;
@@ -140,7 +141,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
+        .with_writer(log::Bounded::new(std::io::stderr))
         .init();
     match arguments.verb.run(arguments.config.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
