@@ -6,6 +6,7 @@
 mod arguments;
 mod flood;
 mod killed;
+mod promises;
 mod screen;
 mod texts;
 mod wire;
