@@ -7,6 +7,7 @@ mod arguments;
 mod flood;
 mod killed;
 mod promises;
+mod recorder;
 mod screen;
 mod texts;
 mod wire;
