@@ -304,6 +304,24 @@ mod tests {
         assert_eq!(amended(base, change), merged);
     }
 
+    /// As deep as the largest file allows: told, not a stack overflow.
+    #[test]
+    fn what_is_nested_too_deep_is_a_mistake() {
+        let many = 60_000;
+        for text in [
+            format!("a = {}", "[".repeat(many)),
+            format!("a = {}{}", "[".repeat(many), "]".repeat(many)),
+            format!("a = {}", "{a=".repeat(many / 2)),
+            format!("[{}a]", "a.".repeat(many)),
+            format!("{}a = 1", "a.".repeat(many)),
+            format!("a = {{ {}a = 1 }}", "a.".repeat(many)),
+        ] {
+            let source = Source::new(Path::new("deep.toml"), &text);
+            let error = source.read::<Strict>().err().unwrap().to_string();
+            assert!(error.starts_with("deep.toml"), "{error}");
+        }
+    }
+
     /// A width of `format!` beyond 65535 panics, and so did this.
     #[test]
     fn what_amends_a_file_of_more_than_64_kib_is_read_too() {

@@ -8,6 +8,7 @@ pub mod decode;
 mod demo;
 mod doctor;
 mod generate;
+mod log;
 mod proxy;
 mod setup;
 mod stdio;
@@ -21,7 +22,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::{config::Config, launch};
 use control::Act;
 
 /// Completes MSN Messenger invitations beside your client and hands the call, the webcam or the
@@ -126,6 +127,10 @@ impl Failure {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = launch::became_program() {
+        return code;
+    }
+    launch::programs_die_with_us();
     let arguments = Arguments::parse();
     let filter = match EnvFilter::try_new(&arguments.log) {
         Ok(filter) => filter,
@@ -136,7 +141,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
+        .with_writer(log::Bounded::new(std::io::stderr))
         .init();
     match arguments.verb.run(arguments.config.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,9 +4,10 @@
 //! readiness shows and how it is ended. There is no shell anywhere. [`start`] puts the program into
 //! a session of its own, with nothing of ours inherited but an allow-list of variables, and
 //! the returned [`Program`] watches it, ends it by a ladder of ever firmer means, and ends the
-//! whole group when it is dropped.
+//! whole group when it is dropped. Of the binary the kernel kills the program when we are killed.
 
 mod environment;
+mod guard;
 mod help;
 mod leftovers;
 mod output;
@@ -16,6 +17,7 @@ mod processes;
 mod program;
 mod ready;
 
+pub use guard::{became_program, programs_die_with_us};
 pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};
 pub use plan::{Plan, Ready, Stop};

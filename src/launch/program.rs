@@ -3,8 +3,9 @@
 use std::{io, process::Stdio, time::Duration};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
+use rustix::{
+    fs::{Access, AtFlags, CWD, accessat},
+    process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -15,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Plan, Ready, environment,
+    Plan, Ready, environment, guard,
     leftovers::{self, Record},
     output::Output,
     processes, ready,
@@ -131,8 +132,13 @@ pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
     };
     let some_ended = unix::signal(SignalKind::child()).map_err(failed)?;
     let (mark_name, mark) = leftovers::mark();
-    let mut command = tokio::process::Command::new(&plan.program);
+    // Before somebody else fails to execute it, who could not tell it so well.
+    accessat(CWD, &plan.program, Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(|error| failed(error.into()))?;
+    let (file, before) = guard::command(&plan.program);
+    let mut command = tokio::process::Command::new(file);
     command
+        .args(before)
         .args(&plan.args)
         .env_clear()
         .envs(environment::inherited())

@@ -6,6 +6,8 @@
 mod arguments;
 mod flood;
 mod killed;
+mod promises;
+mod recorder;
 mod screen;
 mod texts;
 mod wire;

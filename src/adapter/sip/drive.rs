@@ -22,7 +22,7 @@ use crate::{
     endpoint::{
         callers::Callers,
         place::Network,
-        policy::{self, Allowed},
+        policy::Allowed,
         socket,
         whereabouts::{self, Neighbourhood, Whereabouts},
     },
@@ -587,19 +587,8 @@ impl Driver {
         }
     }
 
-    /// Why media may not go where the peer wants it. The hosts are those that it negotiated; the
-    /// ports are new.
-    fn refused(&self, media: &Media) -> Option<policy::Refusal> {
-        let picture = media.video.as_ref().map(|video| video.at);
-        [Some(media.peer), picture]
-            .into_iter()
-            .flatten()
-            .flat_map(|(rtp, rtcp)| [rtp, rtcp])
-            .find_map(|at| self.task.policy.check(*at.ip(), at.port()).err())
-    }
-
     async fn flow(&mut self, media: Media) {
-        if let Some(refusal) = self.refused(&media) {
+        if let Some(refusal) = media.refused(&self.task.policy) {
             warn!(invitation = self.task.invitation.0, %refusal, "no media");
             return self.report(Report::Say(format!(
                 "the contact wants sound where nothing is sent: {refusal}"

@@ -15,6 +15,7 @@ use core::{
 
 use crate::{
     config::Caller,
+    endpoint::policy::{Policy, Refusal},
     media::{
         sdp::{self, Direction, Format, Line, Ours, Session},
         sip::{
@@ -152,6 +153,18 @@ pub(super) struct Media {
     pub audio: Vec<Format>,
     /// The peer's picture, if it sends one that something here takes.
     pub video: Option<Picture>,
+}
+
+impl Media {
+    /// Why it may not go there. The hosts are those that were negotiated; the ports are new.
+    pub(super) fn refused(&self, policy: &Policy) -> Option<Refusal> {
+        let picture = self.video.as_ref().map(|video| video.at);
+        [Some(self.peer), picture]
+            .into_iter()
+            .flatten()
+            .flat_map(|(rtp, rtcp)| [rtp, rtcp])
+            .find_map(|at| policy.check(*at.ip(), at.port()).err())
+    }
 }
 
 /// The picture of a call.

@@ -48,7 +48,10 @@ fn one(line: &[u8]) {
     check(line, &written, &[2]);
     assert_eq!(word(&written, 2), PROXY);
     // One of ours, made of the words of another: still one line. What is not UTF-8 reads as nothing.
-    if [&read.session, &read.inviter, &read.nick].iter().any(|word| word.is_empty()) {
+    if [&read.session, &read.inviter, &read.nick]
+        .iter()
+        .any(|word| word.is_empty())
+    {
         return;
     }
     for version in [2, 13, 18] {

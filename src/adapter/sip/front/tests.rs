@@ -374,6 +374,22 @@ fn encryption_and_offers_without_a_codec_are_refused() {
 }
 
 #[test]
+fn a_description_cannot_name_a_port_of_the_systems_services() {
+    for (from, to, refused) in [
+        ("audio 33792", "audio 33792", false),
+        ("audio 33792", "audio 53", true),
+        ("a=rtcp:33801", "a=rtcp:123", true),
+    ] {
+        let mut front = front(setup(Role::Invitee, 0));
+        act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);
+        let offer = OFFER.replace(from, to);
+        let out = peer_says(&mut front, &rtc("INVITE", 1, "", &offer), 100);
+        let media = media(&out).unwrap();
+        assert_eq!(media.refused(&Policy::default()).is_some(), refused, "{to}");
+    }
+}
+
+#[test]
 fn a_description_cannot_point_the_media_at_a_third_machine() {
     let mut front = front(setup(Role::Invitee, 0));
     act(&mut front, Input::AgentReady(Agent::BuiltIn), 0);

@@ -8,20 +8,21 @@
 #![no_main]
 
 mod bench;
+mod ledger;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::sync::Arc;
 
 use bench::{APPLICATIONS, PEERS, applications, message};
+use ledger::{Ledger, OURS, Seen};
 use libfuzzer_sys::{arbitrary::Unstructured, fuzz_target};
 use msn_handoff::{
-    invitation::{CancelCode, MAX_PAYLOAD, Message},
+    invitation::{CancelCode, Message},
     negotiation::{
-        Announced, Announcement, Application, Engine, FailureKind, Input, InvitationId, Limits,
-        Now, Output, Settings, State, Treatment,
+        Announced, Application, Engine, FailureKind, Input, InvitationId, Limits, Now, Output,
+        Settings, State, Treatment,
     },
 };
 
-const OURS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const SESSION: &str = "{C4E9035F-CCEB-40F0-8F17-135FB734073B}";
 
 fuzz_target!(|bytes: &[u8]| {
@@ -30,24 +31,12 @@ fuzz_target!(|bytes: &[u8]| {
     drive.end();
 });
 
-/// What is known of one invitation.
-#[derive(Default)]
-struct Seen {
-    consented: bool,
-    /// The last port that its adapter told.
-    port: Option<u16>,
-    asked_for_port: bool,
-    prepared: usize,
-    connected: usize,
-    ended: usize,
-}
-
 struct Drive {
     engine: Engine,
     applications: Vec<Arc<Application>>,
     now: Now,
     next_port: u16,
-    seen: BTreeMap<InvitationId, Seen>,
+    ledger: Ledger,
 }
 
 impl Drive {
@@ -66,7 +55,7 @@ impl Drive {
             applications: applications(),
             now: Now::from_secs(1_000),
             next_port: 2_000,
-            seen: BTreeMap::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -110,7 +99,7 @@ impl Drive {
                 let which = choices.int_in_range(0..=APPLICATIONS - 1).ok()?;
                 let id = self.engine.next_id();
                 // Who invites consents.
-                self.seen.insert(
+                self.ledger.0.insert(
                     id,
                     Seen {
                         consented: true,
@@ -154,7 +143,7 @@ impl Drive {
         let id = InvitationId((self.engine.next_id().0 + 1).saturating_sub(back));
         let input = match choices.int_in_range(0..=12_u8).ok()? {
             0..=2 => {
-                if let Some(seen) = self.seen.get_mut(&id) {
+                if let Some(seen) = self.ledger.0.get_mut(&id) {
                     seen.consented = true;
                 }
                 Input::Accept(id)
@@ -169,7 +158,12 @@ impl Drive {
             10 => Input::Undelivered(id),
             _ => {
                 self.next_port = self.next_port.checked_add(1)?;
-                if let Some(seen) = self.seen.get_mut(&id).filter(|seen| seen.asked_for_port) {
+                if let Some(seen) = self
+                    .ledger
+                    .0
+                    .get_mut(&id)
+                    .filter(|seen| seen.asked_for_port)
+                {
                     (seen.port, seen.asked_for_port) = (Some(self.next_port), false);
                 }
                 Input::Ready(id, Announced::new(OURS, Some(self.next_port)))
@@ -199,7 +193,7 @@ impl Drive {
         }
         assert_eq!(self.engine.sessions().count(), 0);
         assert_eq!(self.engine.next_timeout(), None);
-        for (id, seen) in &self.seen {
+        for (id, seen) in &self.ledger.0 {
             assert_eq!(seen.ended, 1, "{id:?}");
         }
     }
@@ -212,68 +206,8 @@ impl Drive {
         let mut sent = 0;
         for output in out {
             sent += usize::from(matches!(output, Output::Send { .. }));
-            self.check(output);
+            self.ledger.check(output);
         }
         sent
-    }
-
-    fn check(&mut self, output: Output) {
-        match output {
-            Output::Offered { id, .. } => {
-                assert!(
-                    self.seen.insert(id, Seen::default()).is_none(),
-                    "{id:?} twice"
-                );
-            }
-            Output::Prepare { id, announcement } => {
-                let seen = self.alive(id);
-                assert!(seen.consented, "prepared without consent");
-                seen.prepared += usize::from(announcement == Announcement::Accept);
-                assert!(seen.prepared <= 1);
-                (seen.asked_for_port, seen.port) = (true, None);
-            }
-            Output::Connected { id, .. } => {
-                let seen = self.alive(id);
-                seen.connected += 1;
-                assert!(seen.consented && seen.prepared == 1 && seen.connected == 1);
-            }
-            Output::Context { id, .. } | Output::PeerLeft { id, .. } => {
-                assert_eq!(self.alive(id).prepared, 1);
-            }
-            Output::KeepAlive { id, .. } => {
-                let _ = self.alive(id);
-            }
-            Output::Ended { id, .. } => self.alive(id).ended += 1,
-            Output::Send {
-                id,
-                command,
-                payload,
-                ..
-            } => {
-                assert!(payload.len() <= MAX_PAYLOAD);
-                let message = Message::read(&payload).expect("our own message");
-                // A refusal has no invitation of ours.
-                let Some(seen) = self.seen.get(&id) else {
-                    assert_eq!(command, "CANCEL");
-                    return;
-                };
-                assert!(seen.ended == 0 || command == "CANCEL");
-                assert!(command != "ACCEPT" || (seen.consented && seen.prepared == 1));
-                if command == "ACCEPT"
-                    && let Some((ip, port)) = message.ip_address()
-                {
-                    let told = seen.port.expect("announced before anybody listens");
-                    assert_eq!(ip, OURS);
-                    assert!(port.is_none_or(|port| port == told), "{port:?} {told}");
-                }
-            }
-        }
-    }
-
-    /// An invitation that was begun and has not ended.
-    fn alive(&mut self, id: InvitationId) -> &mut Seen {
-        let seen = self.seen.get_mut(&id).expect("one that was begun");
-        assert_eq!(seen.ended, 0, "{id:?} had ended");
-        seen
     }
 }

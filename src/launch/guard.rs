@@ -1,0 +1,69 @@
+//! That a program ends when we are killed and can end nothing any more: the kernel kills it
+//! (`PR_SET_PDEATHSIG`, prctl(2)).
+//!
+//! Only a process itself can ask for that, after it was forked, and what runs between fork and exec
+//! may do next to nothing. So our own binary goes in between: it asks, and becomes the program.
+//!
+//! The kernel counts the *thread* that forked as the parent. The binary has one thread that starts
+//! programs, and it lives as long as the process; whoever uses the library alone may have threads
+//! that end earlier, and so nothing is asked there unless it says [`programs_die_with_us`].
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+
+/// The first argument of a process that is to become a program.
+const VERB: &str = "become-program";
+/// Our own binary, also when its file was replaced meanwhile (proc(5)).
+const OURSELVES: &str = "/proc/self/exe";
+/// What a shell says of a program that could not be executed.
+const NOT_EXECUTED: u8 = 127;
+
+static GUARDED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the kernel kills every program we start when the thread that started it ends. For the
+/// binary, whose `main` calls [`became_program`]; its threads that start programs must last.
+pub fn programs_die_with_us() {
+    GUARDED.store(true, Ordering::Relaxed);
+}
+
+/// What to execute for a program: the file, and what stands before its arguments.
+pub(super) fn command(program: &Path) -> (&OsStr, Vec<OsString>) {
+    if !GUARDED.load(Ordering::Relaxed) {
+        return (program.as_os_str(), Vec::new());
+    }
+    let own = getpid().as_raw_nonzero().to_string();
+    let before = vec![VERB.into(), own.into(), program.as_os_str().to_owned()];
+    (OsStr::new(OURSELVES), before)
+}
+
+/// To be called first in `main`: whether this process was started to become a program. It comes back
+/// only when that is not so, or when it cannot be.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "the owner of processes")]
+pub fn became_program() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != VERB {
+        return None;
+    }
+    let parent: i32 = arguments.next()?.to_str()?.parse().ok()?;
+    let program = arguments.next()?;
+    let asked = set_parent_process_death_signal(Some(Signal::KILL));
+    if getppid() != Pid::from_raw(parent) {
+        // It was killed before we asked.
+        return Some(ExitCode::FAILURE);
+    }
+    let error = match asked {
+        Ok(()) => std::process::Command::new(program).args(arguments).exec(),
+        Err(error) => error.into(),
+    };
+    let _ = writeln!(std::io::stderr(), "cannot be started: {error}");
+    Some(ExitCode::from(NOT_EXECUTED))
+}
