@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{
     bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
-    endpoint::{place::PortRange, policy::Network},
+    endpoint::{outside::Mapping, place::PortRange, policy::Network},
     negotiation::{Limits, Timers},
 };
 
@@ -79,6 +79,11 @@ pub struct NetworkSettings {
     pub ports: Option<PortRange>,
     /// Addresses of peers that are permitted although they are special.
     pub allow: Vec<Network>,
+    /// Whether the router at home is asked to forward ports.
+    pub mapping: Mapping,
+    /// A STUN server, `host:port`.
+    #[serde(deserialize_with = "host_and_port")]
+    pub stun: Option<String>,
 }
 
 /// `[consent]`
@@ -489,6 +494,8 @@ mod tests {
             "[proxi]\n",
             "[network]\nannounce = \"home\"\n",
             "[network]\nallow = [\"10.0.0.0/33\"]\n",
+            "[network]\nmapping = \"on\"\n",
+            "[network]\nstun = \"stun.example.net\"\n",
             "[[consent.rule]]\ncontact = \"*@*\"\ndecision = \"allow\"\n",
             "[[consent.rule]]\ndecision = \"maybe\"\n",
             "[call]\ncaller = \"me\"\n",
