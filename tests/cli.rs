@@ -53,6 +53,7 @@ fn help_is_for_people() {
         &["decode", "--help"],
         &["doctor", "--help"],
         &["demo", "--help"],
+        &["stdio", "--help"],
     ] {
         let done = command(home.path()).args(args).assert().success();
         let page = String::from_utf8(done.get_output().stdout.clone()).unwrap();

@@ -101,12 +101,12 @@ impl Stage {
         (output.status.success(), text + &words)
     }
 
-    /// Until the bus knows that name.
+    /// Until somebody has that name; that it could be started for it does not count.
     async fn until_owned(&self, name: &str) {
         let asked = async {
             loop {
                 let list = self
-                    .runs("busctl", &["--user", "--no-legend", "list"])
+                    .runs("busctl", &["--user", "--no-legend", "--acquired", "list"])
                     .await
                     .1;
                 if list.lines().any(|line| line.starts_with(name)) {
@@ -256,7 +256,7 @@ async fn scripts_drive_it_over_the_session_bus() {
 
 /// A display with a notification daemon that presses a button as soon as it is asked to.
 struct Desktop {
-    dunst: Child,
+    dunst: support::child::Child,
     _screen: support::child::Child,
     display: String,
     presses: PathBuf,
@@ -282,16 +282,12 @@ impl Desktop {
             format!("[global]\ndmenu = {}\nfont = Sans 14\n", menu.display()),
         )
         .unwrap();
-        let dunst = Command::new("dunst")
-            .arg("-conf")
-            .arg(&settings)
-            .env("DISPLAY", &display)
-            .env("DBUS_SESSION_BUS_ADDRESS", &stage.address)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let arguments = ["-conf", settings.to_str().unwrap(), "-verbosity", "debug"];
+        let variables = [
+            ("DISPLAY", display.as_str()),
+            ("DBUS_SESSION_BUS_ADDRESS", stage.address.as_str()),
+        ];
+        let dunst = support::child::Child::start_with("dunst", arguments, dir, &variables);
         stage.until_owned("org.freedesktop.Notifications").await;
         Self {
             dunst,
@@ -342,7 +338,7 @@ async fn a_button_of_a_notification_answers_and_an_answer_elsewhere_takes_it_awa
         return;
     }
     let mut stage = Stage::new().await;
-    let mut desktop = Desktop::new(&stage).await;
+    let desktop = Desktop::new(&stage).await;
     let (connection, hub, stop) = (
         stage.connection.clone(),
         stage.bob.hub.clone(),
@@ -358,7 +354,7 @@ async fn a_button_of_a_notification_answers_and_an_answer_elsewhere_takes_it_awa
     let connected = |what: &What| matches!(what, What::Connected { .. });
 
     // The button "Accept" makes the call.
-    let call = invite_until_shown(&stage).await;
+    let call = invite_until_shown(&mut stage, &desktop).await;
     // A window with two lines of text.
     assert!(desktop.painted(&stage).await > 5000, "the screen is empty");
     desktop.press(&stage, "Accept").await;
@@ -386,12 +382,22 @@ async fn a_button_of_a_notification_answers_and_an_answer_elsewhere_takes_it_awa
     desktop.shows(&stage, "0").await;
 
     stage.end().await;
-    desktop.dunst.kill().await.unwrap();
 }
 
 /// The door may not be open yet: invites again until a notification is there.
-async fn invite_until_shown(stage: &Stage) -> msn_handoff::negotiation::InvitationId {
+async fn invite_until_shown(
+    stage: &mut Stage,
+    desktop: &Desktop,
+) -> msn_handoff::negotiation::InvitationId {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
+        let printed = desktop.dunst.output();
+        if stage.serving[0].is_finished() {
+            let said = (&mut stage.serving[0]).await.unwrap();
+            panic!("the door is closed: {said:?}; dunst said: {printed}");
+        }
+        let now = tokio::time::Instant::now();
+        assert!(now < patience, "nothing is shown; dunst said: {printed}");
         let call = stage.ann.hub.invite(None, BOB, "voice").unwrap();
         for _ in 0..20 {
             let (_, shown) = stage.runs("dunstctl", &["count", "displayed"]).await;

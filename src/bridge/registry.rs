@@ -174,7 +174,7 @@ impl Registry {
     /// Adds the games that registered themselves with DirectPlay in that prefix, except those that a
     /// bridge names already.
     pub fn add_wine_games(&mut self, prefix: &Prefix) {
-        for game in prefix.registered() {
+        for game in prefix.registered().iter().cloned() {
             if self.by_guid(&game.guid).is_some() {
                 continue;
             }

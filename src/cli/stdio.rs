@@ -27,7 +27,11 @@ pub(super) fn run(arguments: &Arguments, mut config: Config) -> Result<(), Failu
     if arguments.announce.is_some() {
         config.network.announce = arguments.announce;
     }
-    super::runtime()?.block_on(serve(&config))
+    let runtime = super::runtime()?;
+    let served = runtime.block_on(serve(&config));
+    // A client that does not read may keep a thread of it writing.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {

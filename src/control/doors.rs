@@ -82,7 +82,7 @@ pub async fn open(
         doors.spawn(async move {
             let serving = notification::serve(&connection, dispatcher, stop.clone());
             if let Some(Err(error)) = until(stop, serving).await {
-                tracing::info!(%error, "no notifications: offers are asked in the chat window only");
+                tracing::info!(%error, "no more notifications: offers are asked in the chat window only");
             }
         });
     }

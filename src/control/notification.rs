@@ -65,7 +65,6 @@ struct Abilities {
 
 struct Asking<'a> {
     service: NotificationsProxy<'a>,
-    abilities: Abilities,
     dispatcher: Dispatcher,
     /// What is on the screen.
     shown: HashMap<u32, InvitationId>,
@@ -74,7 +73,7 @@ struct Asking<'a> {
 /// Asks until `stop`.
 ///
 /// # Errors
-/// As the bus says: there is no service for notifications.
+/// The bus is gone. That nobody shows notifications is an error of one offer only.
 pub async fn serve(
     connection: &Connection,
     dispatcher: Dispatcher,
@@ -86,13 +85,7 @@ pub async fn serve(
     let service = NotificationsProxy::new(connection).await?;
     let mut pressed = service.receive_action_invoked().await?;
     let mut closed = service.receive_notification_closed().await?;
-    let can = service.get_capabilities().await?;
-    let can = |what: &str| can.iter().any(|it| it == what);
     let mut asking = Asking {
-        abilities: Abilities {
-            buttons: can("actions"),
-            markup: can("body-markup"),
-        },
         service,
         dispatcher,
         shown: HashMap::new(),
@@ -100,8 +93,8 @@ pub async fn serve(
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => asking.happened(&event).await?,
-                Err(RecvError::Lagged(_)) => asking.close_answered().await?,
+                Ok(event) => asking.happened(&event).await,
+                Err(RecvError::Lagged(_)) => asking.close_answered().await,
                 Err(RecvError::Closed) => break,
             },
             Some(signal) = pressed.next() => {
@@ -114,15 +107,21 @@ pub async fn serve(
             () = stop.cancelled() => break,
         }
     }
-    asking.dispatcher_is_gone().await
+    asking.end().await;
+    Ok(())
 }
 
 impl Asking<'_> {
-    async fn happened(&mut self, event: &Event) -> Result<(), zbus::Error> {
+    async fn happened(&mut self, event: &Event) {
         match event.what {
-            What::Offered if event.role == Role::Invitee => self.ask(event).await,
+            What::Offered if event.role == Role::Invitee => {
+                // The service may be back for the next one.
+                if let Err(error) = self.ask(event).await {
+                    tracing::warn!(%error, "this offer is not asked about on the desktop");
+                }
+            }
             What::Accepted | What::Ended { .. } => self.close_answered().await,
-            _ => Ok(()),
+            _ => {}
         }
     }
 
@@ -136,8 +135,15 @@ impl Asking<'_> {
         if self.shown.len() >= MOST || !self.asks(event.invitation) {
             return Ok(());
         }
-        let (summary, body) = text(event, self.abilities);
-        let buttons: &[&str] = if self.abilities.buttons {
+        // Asked each time: the service may begin after us, and another may take its place.
+        let can = self.service.get_capabilities().await?;
+        let can = |what: &str| can.iter().any(|it| it == what);
+        let abilities = Abilities {
+            buttons: can("actions"),
+            markup: can("body-markup"),
+        };
+        let (summary, body) = text(event, abilities);
+        let buttons: &[&str] = if abilities.buttons {
             &[ACCEPT, "Accept", DECLINE, "Decline"]
         } else {
             &[]
@@ -162,7 +168,8 @@ impl Asking<'_> {
             .await?;
         self.shown.insert(id, event.invitation);
         // It may have been answered while the desktop was told.
-        self.close_answered().await
+        self.close_answered().await;
+        Ok(())
     }
 
     /// Signals of other programs' notifications come here as well.
@@ -180,7 +187,7 @@ impl Asking<'_> {
         }
     }
 
-    async fn close_answered(&mut self) -> Result<(), zbus::Error> {
+    async fn close_answered(&mut self) {
         let answered: Vec<u32> = self
             .shown
             .iter()
@@ -192,14 +199,12 @@ impl Asking<'_> {
             // It may have gone by itself.
             let _ = self.service.close_notification(id).await;
         }
-        Ok(())
     }
 
-    async fn dispatcher_is_gone(self) -> Result<(), zbus::Error> {
+    async fn end(self) {
         for id in self.shown.into_keys() {
             let _ = self.service.close_notification(id).await;
         }
-        Ok(())
     }
 }
 

@@ -17,25 +17,25 @@ pub fn running(client: Client, file: &Path) -> Option<String> {
             let line = String::from_utf8_lossy(&line);
             let mut words = line.split('\0').filter(|word| !word.is_empty());
             let program = writes(client, &mut words)?;
-            let folder = fs::read_link(entry.path().join("cwd"));
-            let elsewhere =
-                client == Client::Messenger && folder.is_ok_and(|folder| !is_of(&folder, file));
+            let elsewhere = client == Client::Messenger && !is_of(&entry.path().join("cwd"), file);
             (!elsewhere).then_some(program)
         })
 }
 
 /// Whether Wine's server, which works in that folder, is the one of the prefix with that registry. The
 /// folder is named after the prefix, by device and number, and is removed before the server has
-/// written the last time. When in doubt, it is.
+/// written the last time; while it writes it works in the prefix. When in doubt, it is.
 fn is_of(folder: &Path, registry: &Path) -> bool {
     let prefix = registry.canonicalize();
     let prefix = prefix.map(|it| it.parent().map(fs::metadata));
-    let (Ok(Some(Ok(prefix))), Some(name)) = (prefix, folder.file_name()) else {
+    let (Ok(Some(Ok(prefix))), Ok(name)) = (prefix, fs::read_link(folder)) else {
         return true;
     };
-    let name = name.to_string_lossy();
+    let writing = fs::metadata(folder)
+        .is_ok_and(|folder| (folder.dev(), folder.ino()) == (prefix.dev(), prefix.ino()));
+    let name = name.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
-    name == format!("server-{:x}-{:x}", prefix.dev(), prefix.ino())
+    writing || name == format!("server-{:x}-{:x}", prefix.dev(), prefix.ino())
 }
 
 /// Whether this command line is such a program.

@@ -1,11 +1,13 @@
 //! One prefix, and a game in it.
 
 use std::{
+    collections::HashMap,
     env,
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use super::registry_file::{self, Registered};
@@ -75,6 +77,37 @@ fn at_home(path: &Path) -> PathBuf {
     }
 }
 
+/// A file as it was when it was read.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    number: u64,
+    length: u64,
+    changed: (i64, i64),
+    owner: u32,
+    mode: u32,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = path.metadata().ok()?;
+        Some(Self {
+            number: metadata.ino(),
+            length: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            owner: metadata.uid(),
+            mode: metadata.mode(),
+        })
+    }
+}
+
+/// Most registries that are remembered.
+const MAX_KNOWN: usize = 16;
+
+/// The games of prefixes, by folder.
+type Known = HashMap<PathBuf, (Stamp, Arc<[Registered]>)>;
+
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
 impl Wanted {
     /// Looks in its own prefix, or in the usual ones.
     #[must_use]
@@ -139,21 +172,37 @@ impl Prefix {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The games that registered themselves with DirectPlay; none without a registry.
+    /// The games that registered themselves with DirectPlay; none without a registry. A registry that
+    /// was not changed is not read again: any contact can make us ask.
     #[must_use]
-    pub fn registered(&self) -> Vec<Registered> {
+    pub fn registered(&self) -> Arc<[Registered]> {
+        let stamp = Stamp::of(&self.0.join("system.reg"));
+        let lock = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(stamp), Some((known, games))) = (&stamp, lock().get(&self.0))
+            && known == stamp
+        {
+            return Arc::clone(games);
+        }
         let games = self.registry().map(|text| registry_file::games(&text));
-        match games {
-            Ok(Ok(games)) => games,
+        let games: Arc<[Registered]> = match games {
+            Ok(Ok(games)) => games.into(),
             Ok(Err(error)) => {
                 tracing::debug!(prefix = %self.0.display(), %error, "no registry");
-                Vec::new()
+                Arc::default()
             }
             Err(error) => {
                 tracing::debug!(prefix = %self.0.display(), %error, "registry not read");
-                Vec::new()
+                Arc::default()
             }
+        };
+        if let Some(stamp) = stamp {
+            let mut known = lock();
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert(self.0.clone(), (stamp, Arc::clone(&games)));
         }
+        games
     }
 
     /// The game, if it is in this prefix: by its GUID, by its name, by its place.
@@ -165,7 +214,7 @@ impl Prefix {
             None => false,
         };
         let registered = if wanted.guids.is_empty() && wanted.name.is_none() {
-            Vec::new()
+            Arc::default()
         } else {
             self.registered()
         };
@@ -375,7 +424,7 @@ mod tests {
         ] {
             assert_eq!(prefix.host_path(path), None, "{path}");
         }
-        assert_eq!(Prefix::new("/nonexistent".into()).registered(), []);
+        assert!(Prefix::new("/nonexistent".into()).registered().is_empty());
     }
 
     #[test]
@@ -383,6 +432,27 @@ mod tests {
         let (_dir, prefix) = prefix();
         let path = prefix.host_path("%PROGRAMFILES(X86)%\\Black Isle").unwrap();
         assert!(path.ends_with("Program Files (x86)/Black Isle"));
+    }
+
+    #[test]
+    fn a_registry_that_changed_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("system.reg");
+        let prefix = Prefix::new(dir.path().to_owned());
+        let registry = |name: &str| {
+            format!(
+                "WINE REGISTRY Version 2\n\n[Software\\\\Microsoft\\\\DirectPlay\\\\Applications\\\\{name}] 1\n\
+                 \"Guid\"=\"{{8DAE4336-2B71-11D4-9A6C-006067325E47}}\"\n\"Path\"=\"C:\\\\G\"\n\"File\"=\"g.exe\"\n"
+            )
+        };
+        for name in ["One", "Another one"] {
+            fs::write(&file, registry(name)).unwrap();
+            for _ in 0..2 {
+                let games = prefix.registered();
+                assert_eq!(games.len(), 1, "{name}");
+                assert_eq!(games[0].name, name);
+            }
+        }
     }
 
     #[test]

@@ -92,12 +92,15 @@ async fn a_shared_screen_is_seen_on_the_other_side() {
     // Every contact is allowed everything, but not this.
     let asked = until("the question", || {
         let shown = bob.shown();
-        shown.contains("/accept").then_some(shown)
+        shown
+            .contains("/accept application-sharing")
+            .then_some(shown)
     })
     .await;
     let words = "x0vncserver is started for it and shares your whole screen";
     assert!(asked.contains(words), "{asked}");
-    bob.hub.typed(bob.account, ANN, "/accept");
+    bob.hub
+        .typed(bob.account, ANN, "/accept application-sharing");
     let started = |what: &What| matches!(what, What::ProgramStarted { program, .. } if program == "x0vncserver");
     bob.until("x0vncserver", started).await;
     let shares = |what: &What| matches!(what, What::Progress(line) if line.contains("shares your whole screen"));

@@ -99,7 +99,11 @@ impl Fields {
 impl Peer {
     /// Signs in.
     pub(crate) async fn new(server: &Server) -> Self {
-        let settings = ClientSettings::new(server.ns_addr(), PEER);
+        Self::with(ClientSettings::new(server.ns_addr(), PEER)).await
+    }
+
+    /// Signs in as these settings say.
+    pub(crate) async fn with(settings: ClientSettings) -> Self {
         let (client, events) = Client::login(settings).await.unwrap();
         Self {
             client,

@@ -3,35 +3,42 @@
 //! `docs/STDIO.md` is for authors of clients.
 
 mod client;
+mod lines;
 pub mod protocol;
 
 use std::{
-    io::{self, BufRead, Read},
+    io::{self, Read},
     net::Ipv4Addr,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use tokio::{
     io::AsyncWriteExt,
     sync::{broadcast, mpsc},
+    task::JoinHandle,
 };
 
 use self::{
     client::Client,
+    lines::{Lines, NoLine},
     protocol::{Told, Verdicts},
 };
 use crate::{
     control::{
         self,
-        protocol::{Greeting, Happened, Line, MAX_LINE, Refusal, VERSION},
+        protocol::{Greeting, Happened, Line, Refusal, VERSION},
     },
     dispatcher::{Dispatcher, Invitations as _},
     event::Event,
+    msnp::roster::{bare, is_word},
 };
 
 /// Most lines that wait until the client reads them.
 const MAX_WAITING: usize = 4096;
+/// How long a client may take to read the last lines.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why serving ended before the client did.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +47,6 @@ pub enum StdioError {
     /// It does not read what it is told.
     #[error("the client does not read: {MAX_WAITING} lines wait for it")]
     Deaf,
-    /// A line that no client would write.
-    #[error("the client wrote what is no line: {0}")]
-    Unreadable(String),
     /// Standard output is gone.
     #[error("cannot write to the client: {0}")]
     Write(#[from] io::Error),
@@ -86,14 +90,23 @@ pub async fn serve(
         dispatcher.detach(client.account);
     }
     drop((session, outbox));
-    let written = writing
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    let written = farewell(writing).await;
     served?;
     // A client that has closed its side may be gone altogether.
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Waits until everything is written, but not for ever: a client that does not read must not keep us.
+async fn farewell(mut writing: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    match tokio::time::timeout(FAREWELL, &mut writing).await {
+        Ok(written) => written.unwrap_or_else(|error| Err(io::Error::other(error))),
+        Err(_) => {
+            writing.abort();
+            Err(io::ErrorKind::TimedOut.into())
+        }
     }
 }
 
@@ -108,17 +121,18 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(
         &mut self,
-        mut lines: mpsc::Receiver<Result<String, String>>,
+        mut lines: mpsc::Receiver<Result<String, NoLine>>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), StdioError> {
         tokio::pin!(stop);
+        let outbox = self.outbox.clone();
         loop {
             tokio::select! {
                 line = lines.recv() => match line {
                     Some(Ok(line)) => self.line(&line)?,
+                    // It was left out; the next one is read as if nothing had been.
                     Some(Err(why)) => {
-                        self.refuse(serde_json::Value::Null, "unreadable", &why)?;
-                        return Err(StdioError::Unreadable(why));
+                        self.refuse(serde_json::Value::Null, "unreadable", &why.to_string())?;
                     }
                     None => return Ok(()),
                 },
@@ -129,15 +143,16 @@ impl Session<'_> {
                     }
                     Err(broadcast::error::RecvError::Closed) => self.events = None,
                 },
+                // Nobody reads any more.
+                () = outbox.closed() => {
+                    return Err(StdioError::Write(io::ErrorKind::BrokenPipe.into()));
+                }
                 () = &mut stop => return Ok(()),
             }
         }
     }
 
     fn line(&mut self, line: &str) -> Result<(), StdioError> {
-        if line.trim().is_empty() {
-            return Ok(());
-        }
         // What is no report of a client's is a request as on the control socket.
         let told = match protocol::read(line) {
             Ok(Some(told)) => told,
@@ -145,6 +160,10 @@ impl Session<'_> {
             Err((id, why)) => return self.refuse(id, "unreadable", &why),
         };
         let id = told.id;
+        if told.what.peer().is_some_and(|peer| !is_handle(peer)) {
+            let message = "a contact is an address, such as alice@example.com";
+            return self.refuse(id, "no-contact", message);
+        }
         match (told.what, &self.client) {
             (Told::SignedIn { account, own_ip }, None) => self.sign_in(id, &account, own_ip),
             (Told::SignedIn { .. }, Some(_)) => {
@@ -157,15 +176,17 @@ impl Session<'_> {
             }
             (_, None) => self.refuse(id, "nobody-signed-in", "tell \"signed-in\" first"),
             (Told::Message { from, payload }, Some(client)) => {
-                let verdict = self.dispatcher.received(client.account, &from, &payload);
+                let verdict = self
+                    .dispatcher
+                    .received(client.account, bare(&from), &payload);
                 self.verdict(id, verdict.into())
             }
             (Told::Typed { to, text }, Some(client)) => {
-                let verdict = self.dispatcher.typed(client.account, &to, &text);
+                let verdict = self.dispatcher.typed(client.account, bare(&to), &text);
                 self.verdict(id, verdict.into())
             }
             (Told::Left { peer }, Some(client)) => {
-                self.dispatcher.carrier_lost(client.account, &peer);
+                self.dispatcher.carrier_lost(client.account, bare(&peer));
                 self.done(id)
             }
             (Told::Undelivered { delivery }, Some(client)) => {
@@ -182,7 +203,7 @@ impl Session<'_> {
         account: &str,
         own_ip: Option<Ipv4Addr>,
     ) -> Result<(), StdioError> {
-        if !account.contains('@') {
+        if !is_handle(account) {
             return self.refuse(
                 id,
                 "no-account",
@@ -191,7 +212,7 @@ impl Session<'_> {
         }
         let own_ip = own_ip.filter(|_| self.follow);
         let carrier = client::Window::new(self.outbox.clone(), own_ip);
-        let known = self.dispatcher.attach(account, Arc::new(carrier));
+        let known = self.dispatcher.attach(bare(account), Arc::new(carrier));
         self.client = Some(Client { account: known });
         self.done(id)
     }
@@ -246,6 +267,11 @@ impl Session<'_> {
     }
 }
 
+/// An address that can stand in a command; a machine may follow it.
+fn is_handle(text: &str) -> bool {
+    bare(text).contains('@') && is_word(text)
+}
+
 /// Queues a line for the client.
 fn queue(outbox: &Outbox, line: &impl serde::Serialize) -> Result<(), StdioError> {
     let mut bytes = serde_json::to_vec(line).map_err(io::Error::from)?;
@@ -280,25 +306,27 @@ async fn write(
 
 /// Reads in a thread of its own: a terminal or a pipe cannot be waited for otherwise, and must not
 /// hold up the end of the process.
-fn read(input: impl Read + Send + 'static) -> mpsc::Receiver<Result<String, String>> {
-    let (sender, lines) = mpsc::channel(1);
+fn read(mut input: impl Read + Send + 'static) -> mpsc::Receiver<Result<String, NoLine>> {
+    let (sender, found) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut reader = io::BufReader::new(input);
+        let mut lines = Lines::default();
+        let mut bytes = vec![0; 8 * 1024];
         loop {
-            let mut bytes = Vec::new();
-            let most = u64::try_from(MAX_LINE)
-                .unwrap_or(u64::MAX)
-                .saturating_add(1);
-            let got = (&mut reader).take(most).read_until(b'\n', &mut bytes);
-            if got.is_err() || bytes.is_empty() {
-                return;
+            let count = match input.read(&mut bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                got => got.unwrap_or(0),
+            };
+            let whole = lines.push(bytes.get(..count).unwrap_or_default());
+            let last = (count == 0).then(|| lines.end()).flatten();
+            for line in whole.into_iter().chain(last) {
+                if sender.blocking_send(line).is_err() {
+                    return;
+                }
             }
-            let line = control::protocol::line(bytes);
-            let is_last = line.is_err();
-            if sender.blocking_send(line).is_err() || is_last {
+            if count == 0 {
                 return;
             }
         }
     });
-    lines
+    found
 }

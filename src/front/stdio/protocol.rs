@@ -45,6 +45,18 @@ pub(super) enum Told {
     },
 }
 
+impl Told {
+    /// The contact it is about.
+    pub(super) fn peer(&self) -> Option<&str> {
+        match self {
+            Self::Message { from: peer, .. }
+            | Self::Typed { to: peer, .. }
+            | Self::Left { peer } => Some(peer),
+            Self::SignedIn { .. } | Self::SignedOut | Self::Undelivered { .. } => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Raw {
     #[serde(default)]

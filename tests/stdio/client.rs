@@ -1,18 +1,6 @@
 //! A client that starts us itself: the Python client of `contrib/`, at a real server, takes a voice
 //! call; and what a client must not do.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    missing_docs,
-    clippy::missing_panics_doc
-)]
-
-#[path = "support/mod.rs"]
-mod support;
-
 use std::{net::Ipv4Addr, path::Path, process::Stdio, sync::Arc};
 
 use msn_handoff::{
@@ -29,7 +17,9 @@ use msn_handoff::{
     negotiation,
 };
 use serde_json::{Value, json};
-use support::within;
+
+use crate::support;
+use crate::support::within;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -288,16 +278,4 @@ async fn every_line_of_the_protocol_is_answered() {
     assert!(told, "{rest:?}");
     let ended = rest.iter().any(|line| line.contains("\"kind\":\"ended\""));
     assert!(ended, "{rest:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_line_without_end_ends_it_with_a_sentence() {
-    let home = home();
-    let mut talk = Talk::start(BINARY, &["stdio", "--announce", "127.0.0.1"], home.path());
-    talk.json().await;
-    talk.says(&"x".repeat(20_000)).await;
-    let refused = talk.json().await;
-    assert_eq!(refused["error"]["reason"], "unreadable");
-    let (_, code) = talk.end().await;
-    assert_eq!(code, Some(1));
 }
