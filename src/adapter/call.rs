@@ -4,7 +4,7 @@
 //! The peer may have told its address before its program listens. A handoff can leave it some
 //! seconds, look whether anybody listens there, or both.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     task::JoinSet,
@@ -14,7 +14,7 @@ use tokio::{
 use super::{Order, Report, Task, netmeeting::Watch, one_program};
 use crate::{
     bridge::{AdapterKind, Handoff, Probe, Value, Values, Watched},
-    endpoint::{policy::Allowed, socket},
+    endpoint::{callers::Callers, policy::Allowed, socket, whereabouts},
     negotiation::Remote,
 };
 
@@ -50,7 +50,8 @@ pub async fn run(mut task: Task) {
     let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
     let mut watch = match first.and_then(|handoff| handoff.watch) {
         Some(Watched::NetMeeting) => {
-            let peers: Vec<Ipv4Addr> = targets.iter().map(|target| target.at.ip()).collect();
+            let peers = targets.iter().map(|target| target.at.ip()).collect();
+            let peers = Callers::new(peers, whereabouts::neighbourhoods());
             Some(Watch::calls_and_t120(&task, &peers).await)
         }
         None => None,
@@ -81,7 +82,11 @@ fn targets(task: &Task, remote: &Remote) -> Result<Vec<Target>, String> {
     for candidate in &remote.candidates {
         let port = candidate.port.or(fixed);
         // Without a port the address alone is judged.
-        match task.policy.check(candidate.ip, port.unwrap_or(1)) {
+        let checked = match port {
+            Some(port) => task.policy.check(candidate.ip, port),
+            None => task.policy.check_host(candidate.ip),
+        };
+        match checked {
             Ok(at) => {
                 let target = Target {
                     at,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     bridge::{AdapterKind, Handoff},
-    endpoint::socket,
+    endpoint::{callers::Callers, socket},
 };
 
 /// Most connections at a time.
@@ -63,12 +63,12 @@ pub async fn run(mut task: Task) {
     if let Err(why) = bind(&task, &handoff, &mut listeners).await {
         return task.fail(why);
     }
-    let peers = match relay_tcp::peers(&task, &remote) {
+    let mut peers = match relay_tcp::peers(&task, &remote) {
         Ok(peers) => peers,
         Err(why) => return task.fail(why),
     };
     task.say(format!("what the other side sends goes on to {to}"));
-    serve(task, listeners, &peers, to, handoff.idle).await;
+    serve(task, listeners, &mut peers, to, handoff.idle).await;
 }
 
 /// Listens at every port; the first one is told.
@@ -99,7 +99,7 @@ enum Tried {
 async fn serve(
     mut task: Task,
     listeners: Vec<(TcpListener, u16)>,
-    peers: &[Ipv4Addr],
+    peers: &mut Callers,
     to: Ipv4Addr,
     idle: Duration,
 ) {
@@ -124,7 +124,7 @@ async fn serve(
         tokio::select! {
             () = task.end_ordered() => return,
             Some((stream, from, port)) = arrivals.recv() => {
-                let is_peer = matches!(from.ip(), IpAddr::V4(ip) if peers.contains(&ip));
+                let is_peer = matches!(from.ip(), IpAddr::V4(ip) if peers.admit(ip));
                 if !is_peer || relays.len() >= MAX_RELAYS {
                     tracing::info!(invitation = task.invitation.0, %from, is_peer, "turned away");
                     continue;

@@ -69,7 +69,7 @@ async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<(Started, u1
     // A program that need not know who comes can do without.
     let peers = remote.map(|remote| relay_tcp::peers(task, remote));
     if let Some(Ok(peers)) = peers
-        && let Some(peer) = peers.first()
+        && let Some(peer) = peers.known().first()
     {
         values.set("peer.ip", Value::Ip(*peer));
     }

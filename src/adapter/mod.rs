@@ -25,6 +25,7 @@ use crate::{
     endpoint::{place::Network, policy::Policy},
     event::Signal,
     invitation::Medium,
+    media::statistics::Meter,
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
 };
 
@@ -98,6 +99,8 @@ pub enum Report {
     Running,
     /// A message of the call passed.
     Signal(Signal),
+    /// Media flows; this tells how it arrives.
+    Media(Meter),
     /// A line for the user.
     Say(String),
     /// Context data to send to the peer.

@@ -1,7 +1,7 @@
 //! What relays of TCP share: who may connect, accepting, and carrying both ways.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -13,7 +13,11 @@ use tokio::{
 };
 
 use super::Task;
-use crate::{clock::Clock, negotiation::Remote};
+use crate::{
+    clock::Clock,
+    endpoint::{callers::Callers, whereabouts},
+    negotiation::Remote,
+};
 
 /// How much is carried at a time, each way of each connection, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -21,18 +25,18 @@ const CHUNK: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who is served.
-pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Vec<Ipv4Addr>, String> {
+pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Callers, String> {
     let mut peers = Vec::new();
     let mut refused = None;
     for candidate in &remote.candidates {
         // The port from which the peer comes is its own affair.
-        match task.policy.check(candidate.ip, 1) {
+        match task.policy.check_host(candidate.ip) {
             Ok(allowed) => peers.push(allowed.ip()),
             Err(refusal) => refused = Some(refusal),
         }
     }
     match (peers.is_empty(), refused) {
-        (false, _) => Ok(peers),
+        (false, _) => Ok(Callers::new(peers, whereabouts::neighbourhoods())),
         (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
         (true, None) => Err("the peer gave no address".to_owned()),
     }

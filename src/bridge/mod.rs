@@ -27,7 +27,7 @@ pub use manifest::Reading;
 pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
 pub use ports::{NoPorts, Ports};
-pub use registry::{Registry, folders, read_file};
+pub use registry::{Registry, folders, read_file, read_text};
 pub use source::{BridgeError, Place};
 
 use crate::negotiation::{Application, Role};

@@ -273,6 +273,19 @@ fn amend(
     Ok(())
 }
 
+/// Reads a bridge from text: a file, and those that amend it, as [`Registry::load`] reads them.
+///
+/// # Errors
+/// What is wrong, where, and what would be right.
+pub fn read_text(parts: &[(&Path, &str)]) -> Result<Reading, BridgeError> {
+    let mut source = Source::default();
+    for (file, text) in parts {
+        source.amend(file, text);
+    }
+    let origin = Origin::File(source.file().to_owned());
+    manifest::read(&source, origin)
+}
+
 /// Reads one file of the user's or the system's. One in a folder `ID.d` is read as what it is, an
 /// amendment: of the file beside that folder, or of the built-in bridge.
 ///

@@ -104,7 +104,8 @@ impl Source {
         self.parts.push(Part {
             file: file.to_owned(),
             // The reader names no place for what is missing at the very end, so there is none.
-            padded: format!("{:start$}{text}\n", ""),
+            // Not by a width of `format!`, which may be 65535 at most and panics beyond.
+            padded: [" ".repeat(start).as_str(), text, "\n"].concat(),
             start,
         });
     }
@@ -301,6 +302,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(amended(base, change), merged);
+    }
+
+    /// A width of `format!` beyond 65535 panics, and so did this.
+    #[test]
+    fn what_amends_a_file_of_more_than_64_kib_is_read_too() {
+        let base = format!("a = 1\n#{}\n", "x".repeat(70_000));
+        assert_eq!(amended(&base, "a = 2")["a"].as_integer(), Some(2));
     }
 
     #[derive(Debug, serde::Deserialize)]

@@ -228,6 +228,12 @@ fn table(done: &Done) -> String {
         if let Some(seconds) = it.seconds {
             let _ = write!(text, " for {}:{:02}", seconds / 60, seconds % 60);
         }
+        if let (Some(packets), Some(lost), Some(jitter)) = (it.packets, it.lost, it.jitter) {
+            let _ = write!(
+                text,
+                "; {packets} packets came, {lost} did not, jitter {jitter} ms"
+            );
+        }
         text.push('\n');
     }
     text
@@ -264,6 +270,11 @@ mod tests {
             state: "offered".into(),
             asks,
             seconds: (!asks).then_some(65),
+            packets: None,
+            lost: None,
+            reordered: None,
+            duplicates: None,
+            jitter: None,
         }
     }
 

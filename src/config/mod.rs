@@ -158,6 +158,8 @@ pub struct Call {
     pub prefer: Option<String>,
     /// A WAV file that the built-in agent plays; silence without one.
     pub play: Option<PathBuf>,
+    /// After how many seconds without a packet of the contact a call is over; 0 for never.
+    pub silence: u16,
 }
 
 impl Default for Call {
@@ -167,6 +169,7 @@ impl Default for Call {
             wait: 3.0,
             prefer: None,
             play: None,
+            silence: 90,
         }
     }
 }

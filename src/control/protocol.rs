@@ -152,6 +152,21 @@ pub struct Listed {
     /// For how many seconds it has been running, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
+    /// How many packets of the contact's sound or picture came, where they pass through us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    /// How many of them did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+    /// How many came after a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reordered: Option<u64>,
+    /// How many came again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<u64>,
+    /// How much the time between them varies (RFC 3550 section 6.4.1), in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<u64>,
 }
 
 /// One event.
@@ -263,6 +278,13 @@ impl From<Open> for Listed {
             role: role(open.role),
             state: open.state.to_string(),
             seconds: open.running.as_ref().map(Duration::as_secs),
+            packets: open.heard.map(|heard| heard.received),
+            lost: open.heard.map(|heard| heard.lost),
+            reordered: open.heard.map(|heard| heard.reordered),
+            duplicates: open.heard.map(|heard| heard.duplicates),
+            jitter: open
+                .heard
+                .map(|heard| u64::try_from(heard.jitter.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -38,6 +38,8 @@ const TAP_DEPTH: usize = 4096;
 /// How the server behaves.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
+    /// The address it listens at, and tells in its redirections.
+    pub listen: Ipv4Addr,
     /// Versions of the protocol it speaks (2 to 18).
     pub versions: Vec<u8>,
     /// People on everybody's contact list: handle and display name. Others may log in as well.
@@ -52,6 +54,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            listen: Ipv4Addr::LOCALHOST,
             versions: (2..=18).collect(),
             people: Vec::new(),
             redirect: false,
@@ -161,12 +164,12 @@ struct Ticket {
 }
 
 impl Server {
-    /// Starts a server on free ports of 127.0.0.1.
+    /// Starts a server on free ports of its address.
     ///
     /// # Errors
     /// What the system says to listening.
     pub async fn start(settings: ServerSettings) -> io::Result<Self> {
-        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let free = SocketAddr::from((settings.listen, 0));
         let notification = socket::tcp_listen(free).await?;
         let switchboard = socket::tcp_listen(free).await?;
         let dispatch = if settings.redirect {

@@ -18,6 +18,7 @@ use crate::{
     endpoint::whereabouts,
     event::{Event, What},
     invitation::{CancelCode, Command, Medium, Message},
+    media::statistics::Meter,
     msnp::roster,
     negotiation::{
         Announcement, Disposition, EndReason, Engine, FailureKind, Input, InvitationId, Now, Offer,
@@ -63,6 +64,7 @@ struct Live {
     accepted: bool,
     /// When the hand-over began to work.
     since: Option<Now>,
+    meter: Option<Meter>,
     /// The adapter's own words for the end, when it had some.
     last_words: Option<String>,
     /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
@@ -213,6 +215,7 @@ impl Account {
                     Role::Inviter => None,
                 },
                 running: live.since.map(|since| now.saturating_sub(since)),
+                heard: live.meter.as_ref().map(Meter::read),
             })
         };
         self.engine.sessions().filter_map(open).collect()
@@ -386,6 +389,7 @@ impl Account {
             Report::ProgramEnded { program, how } => {
                 self.tell(shared, id, What::ProgramEnded { program, how });
             }
+            Report::Media(meter) => live.meter = Some(meter),
             Report::Say(line) => self.tell(shared, id, What::Progress(line)),
             Report::Signal(signal) => self.tell(shared, id, What::Signal(signal)),
             Report::SendContext(data) => {
@@ -412,7 +416,7 @@ impl Account {
                 self.tell(shared, id, What::ProgramStarted { program, pid });
             }
             Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
-            Report::Ready(_) | Report::Running | Report::SendContext(_) => {}
+            Report::Ready(_) | Report::Running | Report::Media(_) | Report::SendContext(_) => {}
         }
     }
 
@@ -472,9 +476,12 @@ impl Account {
             }
             Output::Offered { id, offer } => self.offered(shared, id, offer),
             Output::Prepare { id, announcement } => self.prepare(shared, id, announcement),
-            Output::Connected { id, remote } => {
-                let to = remote.describe();
+            Output::Connected { id, mut remote } => {
                 let near = whereabouts::neighbourhoods();
+                let ours = self.carrier.own_ip().unwrap_or(shared.settings.announce);
+                let public = (!ours.is_private() && !ours.is_loopback()).then_some(ours);
+                whereabouts::sort(&mut remote.candidates, &near, public);
+                let to = remote.describe();
                 let first = remote.candidates.first();
                 let lies = first.map(|candidate| whereabouts::of(candidate.ip, &near));
                 self.tell(shared, id, What::Connected { to, lies });
@@ -648,6 +655,7 @@ impl Live {
             hand_over: None,
             accepted: false,
             since: None,
+            meter: None,
             last_words: None,
             over: false,
         }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{AccountId, Accounts, Dispatcher, account::Account};
 use crate::{
     bridge::{Bridge, Registry},
+    media::statistics::Summary,
     negotiation::{InvitationId, Role, State},
     shown,
 };
@@ -31,6 +32,8 @@ pub struct Open {
     pub shares: Option<String>,
     /// How long the hand-over works already.
     pub running: Option<Duration>,
+    /// How the contact's sound or picture arrives, where it passes through us.
+    pub heard: Option<Summary>,
 }
 
 impl Open {

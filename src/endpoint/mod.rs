@@ -5,6 +5,7 @@ pub mod choice;
 pub mod default_route;
 pub mod mapping;
 pub mod outside;
+pub mod callers;
 pub mod own;
 pub mod place;
 pub mod policy;

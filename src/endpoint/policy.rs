@@ -8,6 +8,9 @@ use std::{
     str::FromStr,
 };
 
+/// The last of the ports that are the system's (RFC 6335 section 6).
+const SYSTEM_PORTS: u16 = 1023;
+
 /// Which remote addresses may be used.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -56,6 +59,8 @@ enum Why {
     Reserved,
     #[error("without a port")]
     NoPort,
+    #[error("a port of the system's services")]
+    SystemPort,
     #[error("where we listen ourselves")]
     Own,
 }
@@ -124,6 +129,30 @@ impl Policy {
     /// # Errors
     /// When it may not, with the reason.
     pub fn check(&self, ip: Ipv4Addr, port: u16) -> Result<Allowed, Refusal> {
+        let allowed = self.check_any(ip, port)?;
+        // Nothing that people share listens there, and a mail server or a router might.
+        // Whoever announces a loopback address plays with itself.
+        let exempt = self.loopback && ip.is_loopback()
+            || self.allowed.iter().any(|network| network.contains(ip));
+        if port <= SYSTEM_PORTS && !exempt {
+            return Err(Refusal {
+                address: allowed.0,
+                why: Why::SystemPort,
+            });
+        }
+        Ok(allowed)
+    }
+
+    /// Whether the address of a peer that told no port may be used: to be listened to, or connected
+    /// at a port that is not of its choosing. The port of what is given means nothing.
+    ///
+    /// # Errors
+    /// As [`Policy::check`].
+    pub fn check_host(&self, ip: Ipv4Addr) -> Result<Allowed, Refusal> {
+        self.check_any(ip, 1)
+    }
+
+    fn check_any(&self, ip: Ipv4Addr, port: u16) -> Result<Allowed, Refusal> {
         let address = SocketAddrV4::new(ip, port);
         let refuse = |why| Err(Refusal { address, why });
         if port == 0 {
@@ -285,15 +314,39 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_the_system_are_refused_unless_the_address_is_allowed() {
+        let policy = Policy::new(ip("10.0.0.1"), vec!["10.0.0.7".parse().unwrap()]);
+        for (address, port, allowed) in [
+            ("10.0.0.8", 1, false),
+            ("10.0.0.8", 25, false),
+            ("10.0.0.8", 1_023, false),
+            ("10.0.0.8", 1_024, true),
+            ("10.0.0.7", 25, true),
+        ] {
+            let checked = policy.check(ip(address), port);
+            assert_eq!(checked.is_ok(), allowed, "{address}:{port}");
+        }
+        let here = Policy::new(ip("127.0.0.1"), vec![]);
+        assert!(here.check(ip("127.0.0.1"), 631).is_ok());
+        assert!(here.check(ip("10.0.0.8"), 631).is_err());
+        assert!(policy.check_host(ip("10.0.0.8")).is_ok());
+        assert!(policy.check_host(ip("127.0.0.1")).is_err());
+        assert_eq!(
+            policy.check(ip("10.0.0.8"), 25).unwrap_err().to_string(),
+            "10.0.0.8:25 is a port of the system's services; `allow` under [network] in the configuration can permit it"
+        );
+    }
+
+    #[test]
     fn whoever_announces_loopback_reaches_loopback() {
         assert!(
             Policy::new(ip("127.0.0.1"), vec![])
-                .check(ip("127.0.0.1"), 9)
+                .check(ip("127.0.0.1"), 9_000)
                 .is_ok()
         );
         assert!(
             Policy::new(ip("192.168.0.2"), vec![])
-                .check(ip("127.0.0.1"), 9)
+                .check(ip("127.0.0.1"), 9_000)
                 .is_err()
         );
     }
@@ -331,7 +384,7 @@ mod tests {
     fn a_configured_network_permits_what_it_holds_and_no_more() {
         let policy = Policy::new(ip("10.0.0.1"), vec!["192.0.2.0/24".parse().unwrap()]);
         assert!(policy.check(ip("192.0.2.200"), 9).is_ok());
-        assert!(policy.check(ip("198.51.100.1"), 9).is_err());
+        assert!(policy.check(ip("198.51.100.1"), 9_000).is_err());
     }
 
     #[test]
@@ -359,22 +412,22 @@ mod tests {
         let lan = Ipv4Addr::new(192, 168, 1, 20);
         let here = || vec![lan, Ipv4Addr::LOCALHOST];
         let policy = Policy::new(lan, Vec::new()).announcing(lan, here());
-        let refusal = policy.check(lan, 22).unwrap_err().to_string();
+        let refusal = policy.check(lan, 2_222).unwrap_err().to_string();
         assert!(refusal.contains("on this machine"), "{refusal}");
-        assert!(policy.check(Ipv4Addr::new(192, 168, 1, 21), 22).is_ok());
+        assert!(policy.check(Ipv4Addr::new(192, 168, 1, 21), 2_222).is_ok());
         let allowed = vec!["192.168.1.20".parse().unwrap()];
         let policy = Policy::new(lan, allowed).announcing(lan, here());
-        assert!(policy.check(lan, 22).is_ok());
+        assert!(policy.check(lan, 2_222).is_ok());
         let policy = policy.announcing(Ipv4Addr::LOCALHOST, here());
-        assert!(policy.check(lan, 22).is_ok());
+        assert!(policy.check(lan, 2_222).is_ok());
     }
 
     #[test]
     fn the_refusal_says_what_would_permit_it() {
-        let refusal = Policy::default().check(ip("127.0.0.1"), 25).unwrap_err();
+        let refusal = Policy::default().check(ip("127.0.0.1"), 2_525).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "127.0.0.1:25 is on this machine; `allow` under [network] in the configuration can permit it"
+            "127.0.0.1:2525 is on this machine; `allow` under [network] in the configuration can permit it"
         );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use crate::invitation::Candidate;
+
 /// An IPv4 network that an interface of ours is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbourhood {
@@ -76,6 +78,25 @@ pub fn of(ip: Ipv4Addr, near: &[Neighbourhood]) -> Whereabouts {
     }
 }
 
+/// The order in which to try a peer's addresses: in our own network first, where no router is in
+/// between, then the internet, then private ones of other networks. `public` is our own address on
+/// the internet, where it is known: a peer that tells another one is not in our network, even if
+/// its home numbers it as ours does.
+pub fn sort(candidates: &mut [Candidate], near: &[Neighbourhood], public: Option<Ipv4Addr>) {
+    let lies = |candidate: &Candidate| of(candidate.ip, near);
+    let same_home = public.is_none()
+        || candidates
+            .iter()
+            .all(|it| lies(it) != Whereabouts::Internet || Some(it.ip) == public);
+    candidates.sort_by_key(|candidate| match lies(candidate) {
+        Whereabouts::Here | Whereabouts::Near if same_home => 0,
+        Whereabouts::Internet => 1,
+        Whereabouts::Here | Whereabouts::Near => 2,
+        Whereabouts::Shared => 3,
+        Whereabouts::Private | Whereabouts::Link => 4,
+    });
+}
+
 impl Neighbourhood {
     fn contains(&self, ip: Ipv4Addr) -> bool {
         // A mask of nothing would make the whole world our neighbours.
@@ -112,6 +133,47 @@ mod tests {
             ("8.8.4.4", Whereabouts::Internet),
         ] {
             assert_eq!(of(ip.parse().unwrap(), &near), want, "{ip}");
+        }
+    }
+
+    #[test]
+    fn near_addresses_are_tried_first_unless_the_peer_is_elsewhere() {
+        let near = [Neighbourhood {
+            own: Ipv4Addr::new(192, 168, 1, 20),
+            mask: Ipv4Addr::new(255, 255, 255, 0),
+        }];
+        for (told, public, want) in [
+            (
+                &["10.9.9.9", "8.8.8.8", "192.168.1.7"][..],
+                None,
+                &["192.168.1.7", "8.8.8.8", "10.9.9.9"][..],
+            ),
+            // Behind the same router.
+            (
+                &["8.8.8.8", "192.168.1.7"],
+                Some("8.8.8.8"),
+                &["192.168.1.7", "8.8.8.8"],
+            ),
+            // Behind another one that gives the same addresses.
+            (
+                &["192.168.1.7", "8.8.8.8"],
+                Some("9.9.9.9"),
+                &["8.8.8.8", "192.168.1.7"],
+            ),
+            (&["192.168.1.7"], Some("9.9.9.9"), &["192.168.1.7"]),
+        ] {
+            let mut candidates: Vec<Candidate> = told
+                .iter()
+                .map(|ip| Candidate {
+                    ip: ip.parse().unwrap(),
+                    port: Some(5060),
+                    source: crate::invitation::AddressSource::IpAddress,
+                })
+                .collect();
+            let public = public.map(|ip| ip.parse().unwrap());
+            sort(&mut candidates, &near, public);
+            let sorted: Vec<String> = candidates.iter().map(|it| it.ip.to_string()).collect();
+            assert_eq!(sorted, want, "{told:?}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Whose media is heard: one negotiated host, at one port (ANCHORS.md E.3 row 6).
 //!
-//! The host is never learned. Its port may differ from the negotiated one, because a router may
-//! have changed it: it is learned once, from the first packet, and only in the first seconds.
+//! Its port may differ from the negotiated one, because a router may have changed it: it is learned
+//! once, from the first packet, and only in the first seconds. Another host is heard only when its
+//! address changes in mid-call: the old one is silent, and the same stream goes on from the new one.
 
 use core::{
     net::{IpAddr, SocketAddr},
@@ -10,6 +11,9 @@ use core::{
 
 /// How long after the negotiation another port may be learned.
 pub const WINDOW: Duration = Duration::from_secs(5);
+
+/// How long the known address must be silent before its stream may go on from another one.
+pub const SILENCE: Duration = Duration::from_secs(1);
 
 /// A lock on one remote address. A new negotiation makes a new lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,27 @@ impl Lock {
         admitted
     }
 
+    /// Whether the other side has another address now: nothing came from the old one since `last`,
+    /// and the packet goes on with its stream: the same source, the next numbers. Whoever never saw
+    /// the stream would have to guess 48 bits. Then the lock is on the new one.
+    pub fn follows(
+        &mut self,
+        from: SocketAddr,
+        goes_on: bool,
+        last: Duration,
+        now: Duration,
+    ) -> bool {
+        let follows = goes_on && now >= last.saturating_add(SILENCE) && is_one_place(from);
+        if follows {
+            *self = Self {
+                negotiated: from,
+                learned: Some(from),
+                until: now,
+            };
+        }
+        follows
+    }
+
     /// Where to send.
     #[must_use]
     pub fn there(&self) -> SocketAddr {
@@ -86,6 +111,31 @@ mod tests {
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_stream_is_followed_to_another_host_only_when_the_old_one_is_silent() {
+        let (old, new) = (at("192.0.2.1:4000"), at("198.51.100.7:9000"));
+        let now = Duration::from_secs(20);
+        let last = now - SILENCE;
+        for (story, goes_on, last, from, followed) in [
+            ("it goes on", true, last, new, true),
+            ("another stream", false, last, new, false),
+            ("the old one still sends", true, now, new, false),
+            (
+                "no place to send to",
+                true,
+                last,
+                at("224.0.0.1:9000"),
+                false,
+            ),
+        ] {
+            let mut lock = Lock::new(old, Duration::ZERO);
+            assert!(lock.admits(old, Duration::ZERO));
+            assert_eq!(lock.follows(from, goes_on, last, now), followed, "{story}");
+            assert_eq!(lock.there(), if followed { from } else { old }, "{story}");
+            assert_eq!(lock.admits(old, now), !followed, "{story}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::{net::UdpSocket, task::JoinSet};
 use super::{
     lock::{Lock, is_one_place, rtcp_beside},
     rtp::{self, Datagram},
-    statistics::{Statistics, Summary},
+    statistics::{Meter, Statistics, Summary},
 };
 use crate::{
     clock::Clock,
@@ -65,7 +65,6 @@ pub struct Relay {
     shared: Arc<Shared>,
     ports: [u16; 2],
     peer_ip: Ipv4Addr,
-    own: [SocketAddr; 4],
     /// Both sides of both channels.
     lines: [Line; 2],
     /// Ends its tasks when it is dropped.
@@ -79,6 +78,8 @@ const AGENT: usize = 1;
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
+    /// Our own sockets.
+    own: [SocketAddr; 4],
     state: Mutex<State>,
 }
 
@@ -96,6 +97,10 @@ struct Side {
     rtcp: Option<Lock>,
     traffic: Traffic,
     stream: Statistics,
+    /// When the last packet of the stream came.
+    last: Duration,
+    /// When anything was last carried.
+    heard: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +136,7 @@ impl Relay {
         let [peer, _, agent, _] = own;
         let shared = Arc::new(Shared {
             clock: Clock::start(),
+            own,
             state: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -153,7 +159,6 @@ impl Relay {
             shared,
             ports: [peer.port(), agent.port()],
             peer_ip: peer_side_ip,
-            own,
             lines,
             tasks,
         })
@@ -187,6 +192,7 @@ impl Relay {
         let (rtp, rtcp) = self.locks(rtp, rtcp)?;
         let mut state = self.shared.state();
         (state.peer.rtp, state.peer.rtcp) = (Some(rtp), rtcp);
+        state.peer.heard = self.shared.clock.now();
         Ok(())
     }
 
@@ -203,7 +209,8 @@ impl Relay {
 
     fn locks(&self, rtp: SocketAddr, rtcp: Option<SocketAddr>) -> io::Result<(Lock, Option<Lock>)> {
         let rtcp = rtcp.or_else(|| rtcp_beside(rtp));
-        let fits = |address: &SocketAddr| is_one_place(*address) && !self.own.contains(address);
+        let fits =
+            |address: &SocketAddr| is_one_place(*address) && !self.shared.own.contains(address);
         if !fits(&rtp) || !rtcp.as_ref().is_none_or(fits) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -220,6 +227,29 @@ impl Relay {
     #[must_use]
     pub fn statistics(&self) -> RelayStatistics {
         self.shared.statistics()
+    }
+
+    /// For how long nothing at all has come from the peer; nothing while it holds the call.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        let state = self.shared.state();
+        match state.held {
+            true => Duration::ZERO,
+            false => self.shared.clock.now().saturating_sub(state.peer.heard),
+        }
+    }
+
+    /// Where the peer is, as far as its packets tell.
+    #[must_use]
+    pub fn peer_there(&self) -> Option<SocketAddr> {
+        self.shared.state().peer.rtp.map(|lock| lock.there())
+    }
+
+    /// What comes from the peer, to be read at any time.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let shared = self.shared.clone();
+        Meter::new(move || shared.statistics().from_peer.stream)
     }
 
     /// Ends it: what has arrived is still carried (a BYE is the last word of a call), then the
@@ -301,9 +331,9 @@ impl Shared {
         } else {
             (&mut state.agent, &state.peer)
         };
-        let (lock, target) = match channel {
-            Channel::Rtp => (&mut source.rtp, target.rtp),
-            Channel::Rtcp => (&mut source.rtcp, target.rtcp),
+        let (lock, beside, target) = match channel {
+            Channel::Rtp => (&mut source.rtp, &mut source.rtcp, target.rtp),
+            Channel::Rtcp => (&mut source.rtcp, &mut source.rtp, target.rtcp),
         };
         let (Some(lock), Some(target)) = (lock, target) else {
             source.traffic.early += 1;
@@ -325,8 +355,14 @@ impl Shared {
         };
         let fresh = *lock;
         if !lock.admits(from, now) {
-            source.traffic.foreign += 1;
-            return None;
+            let goes_on = matches!(&packet, Datagram::Rtp(packet) if source.stream.goes_on(packet));
+            let may_move = side == PEER && !self.own.contains(&from);
+            if !may_move || !lock.follows(from, goes_on, source.last, now) {
+                source.traffic.foreign += 1;
+                return None;
+            }
+            tracing::info!(peer = side == PEER, %from, "the stream goes on from another address");
+            *beside = rtcp_beside(from).map(|rtcp| Lock::new(rtcp, now));
         }
         if *lock != fresh && lock.is_moved() {
             tracing::debug!(peer = side == PEER, port = from.port(), "media moved");
@@ -334,10 +370,12 @@ impl Shared {
         if side == AGENT && state.held && matches!(packet, Datagram::Rtp(_)) {
             return None;
         }
+        source.heard = now;
         source.traffic.carried += 1;
         source.traffic.bytes += datagram.len() as u64;
         if let Datagram::Rtp(packet) = packet {
             source.stream.arrived(&packet, now);
+            source.last = now;
         }
         Some(target.there())
     }

@@ -3,7 +3,8 @@
 //! Pure. Unlike A.1, a source need not prove itself with two packets in order: the address is
 //! locked ([`super::lock`]), and the first packet of a voice is worth hearing.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
+use std::sync::Arc;
 
 use super::rtp::Packet;
 
@@ -27,6 +28,29 @@ pub struct Summary {
     pub jitter: Duration,
     /// How often another source, or the same one with other numbers, took over.
     pub restarts: u64,
+}
+
+/// Tells, whenever it is asked, what has arrived of a stream so far.
+#[derive(Clone)]
+pub struct Meter(Arc<dyn Fn() -> Summary + Send + Sync>);
+
+impl Meter {
+    /// Reads from there.
+    pub fn new(read: impl Fn() -> Summary + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// What has arrived so far.
+    #[must_use]
+    pub fn read(&self) -> Summary {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
 }
 
 /// What a report says of the other side (RFC 3550 section 6.4.1).
@@ -133,6 +157,20 @@ impl Statistics {
             self.run = Some(Run::new(packet));
         }
         self.jitter(packet, now);
+    }
+
+    /// Whether a packet goes on with the present run: the same source, and a number that is next, or
+    /// not far ahead.
+    #[must_use]
+    pub fn goes_on(&self, packet: &Packet<'_>) -> bool {
+        self.run.as_ref().is_some_and(|run| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the lower half is the number on the wire"
+            )]
+            let ahead = packet.sequence.wrapping_sub(run.highest as u16);
+            run.source == packet.source && (1..MAX_DROPOUT).contains(&ahead)
+        })
     }
 
     /// RFC 3550 A.8, in integers.

@@ -34,6 +34,10 @@ pub struct Limits {
     pub pending_per_application: usize,
     /// Questions from one peer per minute.
     pub offers_per_minute: u32,
+    /// Questions of one peer per minute that are declined with an answer. What exceeds it is dropped
+    /// without one, and not remembered: a flood would have us write as much as it does, and push out
+    /// what is remembered of others.
+    pub declines_per_minute: u32,
     /// Context messages we send per invitation (PROTOCOL.md 1.4).
     pub contexts: usize,
     /// Ended invitations remembered.
@@ -48,6 +52,7 @@ impl Default for Limits {
             pending_per_peer: 8,
             pending_per_application: 1,
             offers_per_minute: 20,
+            declines_per_minute: 60,
             contexts: 5,
             remembered: 256,
         }
@@ -83,7 +88,9 @@ pub struct Engine {
     next: u64,
     sessions: BTreeMap<InvitationId, Session>,
     memory: Memory,
+    /// Of what is asked, and of what is declined.
     pace: Pace,
+    declines: Pace,
 }
 
 impl Engine {
@@ -95,6 +102,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             memory: Memory::default(),
             pace: Pace::default(),
+            declines: Pace::default(),
         }
     }
 
@@ -447,6 +455,10 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) {
+        let per_minute = self.settings.limits.declines_per_minute;
+        if !self.declines.allows(&key.peer, per_minute, now) {
+            return;
+        }
         let id = self.take_id();
         if let Some(payload) = compose::cancel(key.cookie, message.session_id(), code, None) {
             let peer = memory::handle(peer).to_owned();

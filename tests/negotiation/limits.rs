@@ -169,6 +169,7 @@ fn one_peer_may_not_ask_faster_than_so_many_a_minute() {
 fn what_is_remembered_of_a_flood_is_bounded() {
     let mut bench = with(Limits {
         remembered: 10,
+        declines_per_minute: 1_000,
         ..Limits::default()
     })
     .without_programs();
@@ -179,4 +180,31 @@ fn what_is_remembered_of_a_flood_is_bounded() {
     // Only the last ten are known.
     assert!(bench.receive(&cancel("990", "TIMEOUT")).is_passed_on());
     assert!(bench.receive(&cancel("991", "TIMEOUT")).is_taken_silently());
+}
+
+/// Ten thousand at once get no ten thousand answers, and push nothing out of our memory.
+#[test]
+fn a_flood_is_answered_so_often_and_then_dropped() {
+    let mut bench = Bench::new().without_programs();
+    bench.receive_from("carol@example.com", &invite(&netmeeting(), "1"));
+    let mut answered = 0;
+    for cookie in 1..=10_000 {
+        let outcome = bench.receive(&invite(&netmeeting(), &cookie.to_string()));
+        assert!(outcome.is_taken());
+        answered += outcome.out.len();
+    }
+    assert_eq!(answered, 60);
+    // Another contact is answered as before, and what she says of her first one is still known.
+    let carols = cancel("1", "TIMEOUT");
+    assert!(
+        bench
+            .receive_from("carol@example.com", &carols)
+            .is_taken_silently()
+    );
+    let again = bench.receive_from("carol@example.com", &invite(&netmeeting(), "2"));
+    assert_eq!(again.lines(), ["CANCEL REJECT_NOT_INSTALLED"]);
+    // A second later so is the first one.
+    bench.pass(seconds(1));
+    let later = bench.receive(&invite(&netmeeting(), "20000"));
+    assert_eq!(later.lines(), ["CANCEL REJECT_NOT_INSTALLED"]);
 }

@@ -4,11 +4,7 @@
 //! answered with "busy": two calls would cross. A program of ours that listens itself gets the port
 //! instead. The T.120 connection is closed, which leaves the call as it is.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{io, net::IpAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,7 +17,7 @@ use tokio::{
 use super::q931::{self, Setup};
 use crate::{
     adapter::{Report, Task},
-    endpoint::socket,
+    endpoint::{callers::Callers, socket},
     shown,
 };
 
@@ -44,7 +40,7 @@ pub(in crate::adapter) struct Watch {
 
 impl Watch {
     /// Watches for T.120 of those peers.
-    pub(in crate::adapter) async fn t120(task: &Task, peers: &[Ipv4Addr]) -> Self {
+    pub(in crate::adapter) async fn t120(task: &Task, peers: &Callers) -> Self {
         let mut t120 = JoinSet::new();
         if let Some(post) = Post::at(T120, task, peers).await {
             t120.spawn(post.turn_t120_away());
@@ -56,7 +52,7 @@ impl Watch {
     }
 
     /// Watches for calls of those peers as well.
-    pub(in crate::adapter) async fn calls_and_t120(task: &Task, peers: &[Ipv4Addr]) -> Self {
+    pub(in crate::adapter) async fn calls_and_t120(task: &Task, peers: &Callers) -> Self {
         let mut watch = Self::t120(task, peers).await;
         let port = task.bridge.application.port;
         let port = port.map_or(CALLS, |port| port.number);
@@ -75,14 +71,14 @@ impl Watch {
 /// One watched port.
 struct Post {
     listener: TcpListener,
-    peers: Vec<Ipv4Addr>,
+    peers: Callers,
     reports: UnboundedSender<Report>,
     invitation: u64,
 }
 
 impl Post {
     /// None where the port is taken: whoever has it will be called.
-    async fn at(port: u16, task: &Task, peers: &[Ipv4Addr]) -> Option<Self> {
+    async fn at(port: u16, task: &Task, peers: &Callers) -> Option<Self> {
         let listener = socket::tcp_listen((task.own_ip(), port).into()).await;
         let invitation = task.invitation.0;
         let listener = listener
@@ -90,18 +86,18 @@ impl Post {
             .ok()?;
         Some(Self {
             listener,
-            peers: peers.to_vec(),
+            peers: peers.clone(),
             reports: task.reports.clone(),
             invitation,
         })
     }
 
     /// The next connection of the peer.
-    async fn next(&self) -> TcpStream {
+    async fn next(&mut self) -> TcpStream {
         loop {
             match self.listener.accept().await {
                 Ok((stream, from)) => match from.ip() {
-                    IpAddr::V4(ip) if self.peers.contains(&ip) => return stream,
+                    IpAddr::V4(ip) if self.peers.admit(ip) => return stream,
                     _ => tracing::info!(invitation = self.invitation, %from, "turned away"),
                 },
                 Err(error) => {
@@ -117,7 +113,7 @@ impl Post {
         let _ = self.reports.send(Report::Say(line));
     }
 
-    async fn turn_calls_away(self) {
+    async fn turn_calls_away(mut self) {
         let mut told = false;
         loop {
             let mut stream = self.next().await;
@@ -142,7 +138,7 @@ impl Post {
         }
     }
 
-    async fn turn_t120_away(self) {
+    async fn turn_t120_away(mut self) {
         let mut told = false;
         loop {
             drop(self.next().await);

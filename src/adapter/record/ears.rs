@@ -1,7 +1,7 @@
 //! What arrives at the two sockets, from the peer's addresses only.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{SocketAddr, SocketAddrV4},
     time::Duration,
 };
 
@@ -11,6 +11,8 @@ use tokio::{
     sync::mpsc,
     task::JoinSet,
 };
+
+use crate::endpoint::callers::Callers;
 
 /// Room for the longest datagram.
 const LONGEST: usize = 65_536;
@@ -25,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Ears {
     udp: UdpSocket,
     tcp: TcpListener,
-    peers: Vec<Ipv4Addr>,
+    peers: Callers,
     buffer: Vec<u8>,
     /// Dropped at the end, which closes every connection.
     readers: JoinSet<()>,
@@ -45,7 +47,7 @@ pub(super) enum Heard {
 }
 
 impl Ears {
-    pub(super) fn new(udp: UdpSocket, tcp: TcpListener, peers: Vec<Ipv4Addr>) -> Self {
+    pub(super) fn new(udp: UdpSocket, tcp: TcpListener, peers: Callers) -> Self {
         Self {
             udp,
             tcp,
@@ -57,9 +59,9 @@ impl Ears {
     }
 
     /// The peer's address; what others send is dropped.
-    fn of_peer(&self, from: SocketAddr) -> Option<SocketAddrV4> {
+    fn of_peer(&mut self, from: SocketAddr) -> Option<SocketAddrV4> {
         match from {
-            SocketAddr::V4(from) if self.peers.contains(from.ip()) => Some(from),
+            SocketAddr::V4(from) if self.peers.admit(*from.ip()) => Some(from),
             _ => {
                 tracing::debug!(%from, "turned away");
                 None

@@ -7,7 +7,7 @@ mod keeping;
 mod notes;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{SocketAddr, SocketAddrV4},
     time::Duration,
 };
 
@@ -117,7 +117,7 @@ async fn record(
     bound: Bound,
     remote: &Remote,
 ) -> Result<(), String> {
-    let peers: Vec<Ipv4Addr> = relay_tcp::peers(task, remote)?;
+    let peers = relay_tcp::peers(task, remote)?;
     let at = bound.at;
     let application = &task.bridge.application;
     let subject = Subject {

@@ -94,7 +94,11 @@ pub(super) fn peers(
     let mut refused = None;
     for candidate in &remote.candidates {
         // Without a port it is the address alone that counts.
-        match policy.check(candidate.ip, candidate.port.unwrap_or(1)) {
+        let checked = match candidate.port {
+            Some(port) => policy.check(candidate.ip, port),
+            None => policy.check_host(candidate.ip),
+        };
+        match checked {
             Ok(allowed) => peers.push((allowed.ip(), candidate.port)),
             Err(refusal) => refused = Some(refusal),
         }

@@ -1,12 +1,21 @@
 //! The session's two ports at work: what comes in is heard, what is due is sent.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
     doors::{self, Doors},
     reception::{Heard, Reception},
 };
-use crate::{clock::Clock, endpoint::policy::Policy, negotiation::Remote};
+use crate::{
+    clock::Clock,
+    endpoint::{callers::Callers, policy::Policy, whereabouts},
+    media::statistics::{Meter, Summary},
+    negotiation::Remote,
+};
 
 /// The longest datagram that is read, in bytes.
 const MAX_DATAGRAM: usize = 65_536;
@@ -48,6 +57,8 @@ pub(super) struct Line {
     leaving: Option<Duration>,
     rtp: Vec<u8>,
     rtcp: Vec<u8>,
+    /// What others are told of it.
+    summary: Arc<Mutex<Summary>>,
 }
 
 impl Line {
@@ -57,6 +68,7 @@ impl Line {
         let mut own = [0; 4];
         getrandom::fill(&mut own).map_err(|error| format!("no randomness: {error}"))?;
         let hosts = peers.iter().map(|(ip, _)| *ip).collect();
+        let hosts = Callers::new(hosts, whereabouts::neighbourhoods());
         Ok(Self {
             doors,
             policy: policy.clone(),
@@ -68,6 +80,7 @@ impl Line {
             leaving: None,
             rtp: vec![0; MAX_DATAGRAM],
             rtcp: vec![0; MAX_DATAGRAM],
+            summary: Arc::default(),
         })
     }
 
@@ -79,6 +92,12 @@ impl Line {
     /// Time of this session.
     pub(super) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// How the picture arrives, to be read at any time.
+    pub(super) fn meter(&self) -> Meter {
+        let summary = Arc::clone(&self.summary);
+        Meter::new(move || *summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where the picture arrives.
@@ -131,6 +150,7 @@ impl Line {
             let now = self.clock.now();
             let was_locked = self.reception.is_locked();
             let heard = self.reception.datagram(bytes, arrival.from, now);
+            *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = self.reception.summary();
             if self.reception.is_locked() && !was_locked {
                 tracing::info!(from = %arrival.from, "the picture's sender");
                 self.next_report = now + FIRST_REPORT;

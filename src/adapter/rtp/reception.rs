@@ -2,16 +2,19 @@
 //! told to the sender (RFC 3550 section 6).
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use crate::media::{
-    lock::{Lock, rtcp_beside},
-    reorder::Reorder,
-    rtcp::{self, Echo, Own},
-    rtp::{self, Datagram},
-    statistics::{Statistics, Summary},
+use crate::{
+    endpoint::callers::Callers,
+    media::{
+        lock::{Lock, rtcp_beside},
+        reorder::Reorder,
+        rtcp::{self, Echo, Own},
+        rtp::{self, Datagram},
+        statistics::{Statistics, Summary},
+    },
 };
 
 /// How many later packets a missing one is waited for. A frame of a webcam is about as many.
@@ -38,7 +41,7 @@ struct Sender {
 /// The receiving side of one session.
 #[derive(Debug)]
 pub(super) struct Reception {
-    hosts: Vec<Ipv4Addr>,
+    hosts: Callers,
     own: u32,
     sender: Option<Sender>,
     reorder: Reorder<Vec<u8>>,
@@ -60,7 +63,7 @@ pub(super) enum Heard {
 
 impl Reception {
     /// Only these hosts are heard; `own` is our source in reports.
-    pub(super) fn new(hosts: Vec<Ipv4Addr>, own: u32) -> Self {
+    pub(super) fn new(hosts: Callers, own: u32) -> Self {
         Self {
             hosts,
             own,
@@ -111,10 +114,14 @@ impl Reception {
 
     /// A datagram came to one of the two ports. Some senders put both kinds through the first.
     pub(super) fn datagram(&mut self, bytes: &[u8], from: SocketAddr, now: Duration) -> Heard {
-        let known = matches!(from.ip(), IpAddr::V4(ip) if self.hosts.contains(&ip));
+        let known = matches!(from.ip(), IpAddr::V4(ip) if self.hosts.knows(ip) || self.sender.is_none() && self.hosts.may_be(ip));
         let heard = match rtp::read(bytes) {
-            Datagram::Rtp(packet) if known => self.rtp(&packet, bytes, from, now),
-            Datagram::Rtcp if known => self.rtcp(bytes, from, now),
+            Datagram::Rtp(packet) if known || self.is_locked() => {
+                self.rtp(&packet, bytes, from, now)
+            }
+            Datagram::Rtcp if known || self.there().is_some_and(|it| it.ip() == from.ip()) => {
+                self.rtcp(bytes, from, now)
+            }
             _ => None,
         };
         heard.unwrap_or_else(|| {
@@ -135,6 +142,9 @@ impl Reception {
             if packet.payload.is_empty() {
                 return Some(Heard::Nothing);
             }
+            if let IpAddr::V4(ip) = from.ip() {
+                self.hosts.admit(ip);
+            }
             self.sender = Some(Sender {
                 lock: Lock::new(from, now),
                 source: packet.source,
@@ -146,8 +156,16 @@ impl Reception {
             });
         }
         let sender = self.sender.as_mut()?;
-        if packet.source != sender.source || !sender.lock.admits(from, now) {
+        if packet.source != sender.source {
             return None;
+        }
+        if !sender.lock.admits(from, now) {
+            let goes_on = self.statistics.goes_on(packet);
+            if !sender.lock.follows(from, goes_on, sender.last, now) {
+                return None;
+            }
+            tracing::info!(%from, "the picture goes on from another address");
+            sender.rtcp = None;
         }
         sender.last = now;
         self.statistics.arrived(packet, now);
@@ -236,7 +254,7 @@ mod tests {
     const HOST: &str = "192.0.2.1";
 
     fn reception() -> Reception {
-        Reception::new(vec![HOST.parse().unwrap()], 9)
+        Reception::new(Callers::new(vec![HOST.parse().unwrap()], Vec::new()), 9)
     }
 
     fn packet(source: u32, sequence: u16) -> Vec<u8> {
@@ -312,7 +330,7 @@ mod tests {
                     *first = 0x80 | (*first & 0x1f);
                     *second = if rtp { 34 } else { 200 | (*second & 3) };
                 }
-                let _ = reception.datagram(&bytes, (HOST.parse::<Ipv4Addr>().unwrap(), port).into(), Duration::ZERO);
+                let _ = reception.datagram(&bytes, (HOST.parse::<std::net::Ipv4Addr>().unwrap(), port).into(), Duration::ZERO);
                 let _ = reception.report(true, Duration::ZERO);
             }
         }

@@ -127,6 +127,7 @@ async fn record(
         recording.path().display()
     ));
     task.report(Report::Running);
+    task.report(Report::Media(line.meter()));
     backlog.go_live();
     let began = line.now();
     let mut kept = Ok(());

@@ -112,6 +112,7 @@ pub(super) async fn play(
     }
     task.say(format!("{} shows the picture", started.name()));
     task.report(Report::Running);
+    task.report(Report::Media(line.meter()));
     attend(task, line, backlog, &stage, started).await;
     Outcome::Over
 }

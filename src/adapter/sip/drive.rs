@@ -19,12 +19,18 @@ use crate::{
     adapter::{Order, Report, Task},
     bridge::{Handoff, Value, Values},
     clock::Clock,
-    endpoint::{place::Network, policy::Allowed, socket},
+    endpoint::{
+        callers::Callers,
+        place::Network,
+        policy::{self, Allowed},
+        socket,
+        whereabouts::{self, Neighbourhood, Whereabouts},
+    },
     event::{Party, Signal, SignalKind},
     media::{
         audio::source::Source,
         sdp::{self, Line},
-        sip::{self, Message, Method, Now, Token, frame::MAX_MESSAGE},
+        sip::{self, Host, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
     negotiation::Remote,
     shown,
@@ -52,6 +58,11 @@ const WAIT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The attempt number of a player, which no agent has.
 const PICTURE: usize = 0;
+/// How often, in a call, the way for its messages is kept open through routers, and whether the peer is
+/// still heard is looked at. Routers close a way of UDP after 30 s of silence, and more.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// What routers see and nobody answers (RFC 5626 section 3.5.1).
+const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 /// How long, after the end, a BYE that is repeated because our answer was lost is answered again:
 /// a little more than T1 (RFC 3261 section 17.1.1.1).
 const LINGER: Duration = Duration::from_millis(700);
@@ -107,6 +118,21 @@ pub async fn run(mut task: Task) {
         Ok(driver) => driver.run(early).await,
         Err((task, why)) => fail(&task, why),
     }
+}
+
+/// What the user is told when no address of the peer answers: where each lies, and which of ours the
+/// peer would have to reach.
+fn unreachable(targets: &[Allowed], near: &[Neighbourhood], announced: Ipv4Addr) -> String {
+    let places: Vec<String> = targets
+        .iter()
+        .take(2)
+        .map(|at| format!("{at} ({})", whereabouts::of(at.ip(), near)))
+        .collect();
+    format!(
+        "no answer from {} and no call to {announced}: a router may keep calls out, see \
+         `msn-handoff doctor`; still trying",
+        places.join(" or ")
+    )
 }
 
 fn fail(task: &Task, why: String) {
@@ -190,7 +216,7 @@ struct Driver {
     inside_at: SocketAddrV4,
     front: Front,
     sound: Sound,
-    hosts: Vec<Ipv4Addr>,
+    callers: Callers,
     targets: Vec<Allowed>,
     streams: HashMap<u64, mpsc::Sender<Vec<u8>>>,
     next_stream: u64,
@@ -208,6 +234,9 @@ struct Driver {
     asking: Option<Asking>,
     asking_id: Token,
     finished: Option<(String, Now)>,
+    near: Vec<Neighbourhood>,
+    /// When to look whether the line lives; once media flows.
+    look: Option<Now>,
 }
 
 impl Driver {
@@ -219,6 +248,7 @@ impl Driver {
         let mut hosts = Vec::new();
         let mut targets = Vec::new();
         let mut refused = None;
+        let near = whereabouts::neighbourhoods();
         let policy = task.policy.clone().with_own(listening.at.into());
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
@@ -288,6 +318,7 @@ impl Driver {
                 .iter()
                 .map(|target| SocketAddrV4::new(target.ip(), target.port()))
                 .collect(),
+            unreachable: unreachable(&targets, &near, task.network.announce),
             hosts: hosts.clone(),
             peer_rtp: sound.peer_port(),
             agent_rtp: sound.agent_port(),
@@ -307,7 +338,9 @@ impl Driver {
             inside_at,
             front,
             sound,
-            hosts,
+            callers: Callers::new(hosts, near.clone()),
+            near,
+            look: None,
             targets,
             streams: HashMap::new(),
             next_stream: 0,
@@ -438,7 +471,7 @@ impl Driver {
             .finished
             .as_ref()
             .map(|(_, at)| at.saturating_add(self.farewell()));
-        [self.front.next_timeout(), asking, over]
+        [self.front.next_timeout(), asking, over, self.look]
             .into_iter()
             .flatten()
             .min()
@@ -473,7 +506,38 @@ impl Driver {
                 }
             }
         }
+        if self.look.is_some_and(|at| now >= at) {
+            self.look_after(now).await;
+        }
         self.feed(Input::Timeout).await;
+    }
+
+    /// How often the line is looked at.
+    fn look_every(&self) -> Duration {
+        let silence = Duration::from_secs(self.task.call.silence.into());
+        match silence {
+            Duration::ZERO => LOOK_EVERY,
+            some => LOOK_EVERY.min(some / 2),
+        }
+    }
+
+    /// Keeps the way for messages open, and ends a call whose other side is gone.
+    async fn look_after(&mut self, now: Now) {
+        self.look = Some(now.saturating_add(self.look_every()));
+        let limit = Duration::from_secs(self.task.call.silence.into());
+        let silence = self.sound.silence().unwrap_or_default();
+        if !limit.is_zero() && silence >= limit {
+            self.look = None;
+            return self.feed(Input::Dead(silence)).await;
+        }
+        if let Some(to) = self.front.peer_datagrams()
+            && !matches!(
+                whereabouts::of(*to.ip(), &self.near),
+                Whereabouts::Here | Whereabouts::Near
+            )
+        {
+            let _ = self.listening.udp.send_to(KEEP_ALIVE, to).await;
+        }
     }
 
     /// Pushes into the front and does what it wants.
@@ -523,7 +587,24 @@ impl Driver {
         }
     }
 
+    /// Why media may not go where the peer wants it. The hosts are those that it negotiated; the
+    /// ports are new.
+    fn refused(&self, media: &Media) -> Option<policy::Refusal> {
+        let picture = media.video.as_ref().map(|video| video.at);
+        [Some(media.peer), picture]
+            .into_iter()
+            .flatten()
+            .flat_map(|(rtp, rtcp)| [rtp, rtcp])
+            .find_map(|at| self.task.policy.check(*at.ip(), at.port()).err())
+    }
+
     async fn flow(&mut self, media: Media) {
+        if let Some(refusal) = self.refused(&media) {
+            warn!(invitation = self.task.invitation.0, %refusal, "no media");
+            return self.report(Report::Say(format!(
+                "the contact wants sound where nothing is sent: {refusal}"
+            )));
+        }
         info!(
             invitation = self.task.invitation.0,
             peer = %media.peer.0,
@@ -563,7 +644,9 @@ impl Driver {
             Some(_) => {}
         }
         if first {
+            self.look = Some(self.clock.now().saturating_add(self.look_every()));
             self.report(Report::Running);
+            self.report(Report::Media(self.sound.meter()));
             let kind = SignalKind::Media;
             let mut lines = vec![(Party::Peer, false), (Party::Peer, true)];
             if with_program {
@@ -624,23 +707,46 @@ impl Driver {
 
     // ---- the peer's side -------------------------------------------------------------------
 
-    /// Whether a stranger speaks. Only the host the peer negotiated is listened to.
-    fn is_peer(&self, from: SocketAddrV4) -> bool {
-        let known = self.hosts.contains(from.ip());
-        if !known {
-            debug!(invitation = self.task.invitation.0, %from, "a stranger; ignored");
+    /// Whether a connection is taken: of the peer, or of one that may turn out to be it.
+    fn may_connect(&self, from: SocketAddrV4) -> bool {
+        let may = self.callers.knows(*from.ip()) || self.callers.may_be(*from.ip());
+        if !may {
+            debug!(invitation = self.task.invitation.0, %from, "a stranger; turned away");
         }
-        known
+        may
+    }
+
+    /// Whether it is the peer that speaks. One that told only private addresses comes from its
+    /// router's, and is known by those that it writes into its call.
+    fn is_peer(&mut self, message: &Message, source: SocketAddrV4) -> bool {
+        if self.callers.knows(*source.ip()) {
+            return true;
+        }
+        let named = |host: &Host| matches!(host, Host::V4(ip) if self.callers.knows(*ip));
+        let fields = message.fields();
+        let introduced = matches!(message, Message::Request(it) if it.method == Method::Invite)
+            && (named(&fields.via.host)
+                || fields.contact.as_ref().is_some_and(|it| named(it.host())));
+        // In mid-call its address may change.
+        if introduced && self.callers.may_be(*source.ip()) || self.front.is_of_call(message) {
+            self.callers.learn(*source.ip());
+            self.front.meet(*source.ip());
+        }
+        self.callers.knows(*source.ip())
     }
 
     async fn datagram(&mut self, bytes: &[u8], from: SocketAddrV4) {
-        if self.is_peer(from) {
-            self.peer_bytes(bytes, Hop::Udp(from), from).await;
-        }
+        self.peer_bytes(bytes, Hop::Udp(from), from).await;
     }
 
     async fn peer_bytes(&mut self, bytes: &[u8], hop: Hop, source: SocketAddrV4) {
         match sip::read(bytes) {
+            Ok(message) if !self.is_peer(&message, source) => {
+                debug!(invitation = self.task.invitation.0, from = %source, "a stranger; ignored");
+                if let Hop::Tcp(id) = hop {
+                    self.streams.remove(&id);
+                }
+            }
             Ok(message) => {
                 trace_message(self.task.invitation.0, "peer", &message);
                 self.signalled(Party::Peer, false, &message);
@@ -653,9 +759,17 @@ impl Driver {
             }
             Err(sip::Error::Refused(refusal)) => {
                 debug!(invitation = self.task.invitation.0, %refusal, "refused");
-                if let Some(bytes) = refusal.response() {
+                if self.callers.knows(*source.ip())
+                    && let Some(bytes) = refusal.response()
+                {
                     self.obey(Output::ToPeer { bytes, hop }).await;
                 }
+            }
+            // Its sound has moved there, and its messages follow.
+            Err(sip::Error::KeepAlive)
+                if hop == Hop::Udp(source) && self.sound.comes_from(*source.ip()) =>
+            {
+                self.feed(Input::Moved(source)).await;
             }
             Err(error) => debug!(invitation = self.task.invitation.0, %error, "ignored"),
         }
@@ -702,7 +816,7 @@ impl Driver {
     }
 
     fn take_stream(&mut self, stream: TcpStream, from: SocketAddrV4) {
-        if self.is_peer(from) && self.streams.len() < MAX_STREAMS {
+        if self.may_connect(from) && self.streams.len() < MAX_STREAMS {
             self.open_stream(stream, from);
         }
     }

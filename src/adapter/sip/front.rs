@@ -26,12 +26,18 @@ use crate::{
     negotiation::Role,
 };
 
-/// How long a transport may give no answer at all before the next one is tried.
-const SILENCE: Duration = Duration::from_secs(4);
+/// How long a transport may give no answer at all before the next one is tried: an INVITE is sent
+/// three times in it (RFC 3261 section 17.1.1.2), and with two addresses the user knows within 15 s
+/// that the peer cannot be reached.
+const SILENCE: Duration = Duration::from_millis(2500);
+/// How long, after no address has answered, until all are tried again.
+const NEXT_ROUND: Duration = Duration::from_secs(4);
 /// How long an agent on this machine may give no answer at all.
 const AGENT_SILENCE: Duration = Duration::from_secs(5);
-/// How long, after everything was tried, the peer may still call.
+/// How long, after everything was tried, the peer may still call, and is tried again.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Why it is over then.
+const NEVER: &str = "the peer cannot be reached and did not call";
 /// Most dialogs kept that only repeat answers.
 const MAX_FADING: usize = 8;
 /// After two calls crossed and both were taken back, how long until the inviter calls again.
@@ -58,6 +64,8 @@ pub(super) struct Setup {
     pub inside: SocketAddrV4,
     /// The peer's addresses that policy allows, best first: where to call it.
     pub candidates: Vec<SocketAddrV4>,
+    /// What the user is told when none of them answers.
+    pub unreachable: String,
     /// The peer's hosts that policy allows: where media may go.
     pub hosts: Vec<Ipv4Addr>,
     /// Our RTP port on the peer's side.
@@ -118,6 +126,10 @@ pub(super) enum Input<'a> {
     Stream(Option<u64>),
     /// A connection of the peer is gone.
     StreamClosed(u64),
+    /// Nothing comes from the peer any more.
+    Dead(Duration),
+    /// The peer's messages come from there now.
+    Moved(SocketAddrV4),
     /// End everything.
     HangUp,
     /// [`Front::next_timeout`] has come.
@@ -229,6 +241,8 @@ pub(super) struct Front {
     gave_way: bool,
     /// The candidate that is being called.
     candidate: usize,
+    /// No address has answered: until when they are tried again.
+    give_up: Option<Now>,
     last_answer: Vec<u8>,
     finished: bool,
     ended_there: bool,
@@ -276,10 +290,30 @@ impl Front {
             crossed: false,
             gave_way: false,
             candidate: 0,
+            give_up: None,
             last_answer: Vec::new(),
             finished: false,
             ended_there: false,
         }
+    }
+
+    /// Where an established call's messages go, if by datagrams.
+    pub(super) fn peer_datagrams(&self) -> Option<SocketAddrV4> {
+        let leg = self.peer.as_ref().filter(|leg| leg.call.is_established())?;
+        match leg.there {
+            Hop::Udp(to) => Some(to),
+            Hop::Tcp(_) => None,
+        }
+    }
+
+    /// Whether a message is of the peer's call: it has names in it that nobody else was told.
+    pub(super) fn is_of_call(&self, message: &Message) -> bool {
+        self.peer.as_ref().is_some_and(|leg| leg.call.owns(message))
+    }
+
+    /// This is the peer's host as well: the router it is behind, or its new address.
+    pub(super) fn meet(&mut self, host: Ipv4Addr) {
+        self.setup.hosts.push(host);
     }
 
     /// Whether the call is over and everybody who must know has confirmed that they do.
@@ -338,6 +372,18 @@ impl Front {
             Input::AgentGone => self.agent_gone(now, out),
             Input::Stream(stream) => self.stream(stream, now, out),
             Input::StreamClosed(stream) => self.stream_closed(stream),
+            Input::Dead(silence) => {
+                let seconds = silence.as_secs();
+                let why = format!("nothing has come from the contact for {seconds} s");
+                self.end(why, now, out);
+            }
+            Input::Moved(to) => {
+                if let Some(leg) = &mut self.peer
+                    && matches!(leg.there, Hop::Udp(_))
+                {
+                    leg.there = Hop::Udp(to);
+                }
+            }
             Input::HangUp => self.end("ended here".to_owned(), now, out),
             Input::Timeout => self.timeout(now, out),
         }
@@ -429,16 +475,15 @@ impl Front {
     fn timeout(&mut self, now: Now, out: &mut Vec<Output>) {
         match self.calling {
             _ if self.finished => {}
-            Calling::At(at) if now >= at => self.start_candidate(0, now, out),
+            Calling::At(at) if now >= at => match self.give_up {
+                Some(until) if now >= until => self.end(NEVER.to_owned(), now, out),
+                _ => self.start_candidate(0, now, out),
+            },
             Calling::Udp { until, .. } | Calling::Tcp { until, .. } if now >= until => {
                 self.next_transport(now, out);
             }
             Calling::Waiting(until) if now >= until && self.peer.is_none() => {
-                self.end(
-                    "the peer cannot be reached and did not call".to_owned(),
-                    now,
-                    out,
-                );
+                self.end(NEVER.to_owned(), now, out);
             }
             _ => {}
         }

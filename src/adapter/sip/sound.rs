@@ -17,6 +17,7 @@ use crate::{
     media::{
         record::Dump,
         relay::{Relay, Traffic},
+        statistics::Meter,
     },
 };
 
@@ -104,6 +105,22 @@ impl Sound {
         }
         self.now = Some(media);
         Ok(before.is_none())
+    }
+
+    /// Whether media flows, and for how long nothing has come from the peer.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.now.as_ref().map(|_| self.relay.silence())
+    }
+
+    /// Whether the peer's sound comes from there.
+    pub(super) fn comes_from(&self, ip: Ipv4Addr) -> bool {
+        let there = self.relay.peer_there().filter(|_| self.now.is_some());
+        there.is_some_and(|it| it.ip() == ip)
+    }
+
+    /// How the peer's sound arrives.
+    pub(super) fn meter(&self) -> Meter {
+        self.relay.meter()
     }
 
     /// Ends it.

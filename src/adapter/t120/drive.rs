@@ -6,7 +6,7 @@ mod messages;
 
 use std::{
     collections::{HashMap, HashSet},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{SocketAddr, SocketAddrV4},
     time::Duration,
 };
 
@@ -30,6 +30,7 @@ use crate::{
         relay_tcp,
     },
     clock::Clock,
+    endpoint::callers::Callers,
     launch::Exit,
     media::sip::{Now, Token, frame::MAX_MESSAGE},
 };
@@ -41,7 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const LINGER: Duration = Duration::from_millis(700);
 
 /// Serves the session: the peer's addresses are known, its call is to come.
-pub(super) async fn run(mut task: Task, peers: Vec<Ipv4Addr>) {
+pub(super) async fn run(mut task: Task, peers: Callers) {
     let Some(found) = taker::find(&mut task).await else {
         return;
     };
@@ -72,7 +73,7 @@ enum End {
 
 struct Driver {
     task: Task,
-    peers: Vec<Ipv4Addr>,
+    peers: Callers,
     clock: Clock,
     front: Front,
     udp: UdpSocket,
@@ -96,13 +97,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(
-        task: Task,
-        peers: Vec<Ipv4Addr>,
-        user: Token,
-        listening: Listening,
-        found: Found,
-    ) -> Self {
+    fn new(task: Task, peers: Callers, user: Token, listening: Listening, found: Found) -> Self {
         let Listening {
             udp,
             tcp,

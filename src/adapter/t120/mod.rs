@@ -16,7 +16,7 @@ mod drive;
 mod listening;
 mod opening;
 mod taker;
-mod x224;
+pub mod x224;
 
 use super::{Order, Report, Task, relay_tcp};
 use crate::negotiation::Announcement;

@@ -23,7 +23,8 @@ fn packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The Connection Confirm (X.224 section 13.4) for the whole Connection Request (13.3) that `bytes`
 /// begin with; none when they do not, or when another class than 0 is preferred, which T.123 does
 /// not know. It grants nothing but the transport connection.
-pub(super) fn confirm(bytes: &[u8]) -> Option<[u8; 11]> {
+#[must_use]
+pub fn confirm(bytes: &[u8]) -> Option<[u8; 11]> {
     let (request, _) = packet(bytes)?;
     let &[_, kind, 0, 0, a, b, class, ..] = request else {
         return None;
@@ -36,7 +37,8 @@ pub(super) fn confirm(bytes: &[u8]) -> Option<[u8; 11]> {
 }
 
 /// Whether, after the Connection Request, `bytes` ask for a conference: MCS Connect-Initial.
-pub(super) fn asks_to_confer(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn asks_to_confer(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some((inside, after)) = packet(rest) {
         if inside.starts_with(&CONNECT_INITIAL) {

@@ -36,14 +36,17 @@ impl Front {
 
     pub(super) fn start_candidate(&mut self, candidate: usize, now: Now, out: &mut Vec<Output>) {
         let Some(target) = self.setup.candidates.get(candidate).copied() else {
-            self.calling = Calling::Waiting(now.saturating_add(PATIENCE));
-            out.push(Output::Say(
-                "the peer does not answer at any of its addresses; waiting for its call".to_owned(),
-            ));
+            let until = *self.give_up.get_or_insert_with(|| {
+                out.push(Output::Say(self.setup.unreachable.clone()));
+                now.saturating_add(PATIENCE)
+            });
+            self.calling = Calling::At(now.saturating_add(NEXT_ROUND).min(until));
             return;
         };
         self.candidate = candidate;
-        out.push(Output::Say(format!("calling {target}")));
+        if self.give_up.is_none() {
+            out.push(Output::Say(format!("calling {target}")));
+        }
         self.calling = Calling::Udp {
             candidate,
             until: now.saturating_add(SILENCE),

@@ -68,7 +68,10 @@ impl Front {
             .fields
             .other("User-Agent")
             .is_some_and(|agent| agent.as_str().starts_with("msn-handoff/"));
-        if self.peer.is_some() && one_of_us && self.setup.role == Role::Inviter {
+        // Where theirs comes from an address that we do not call, ours has not reached it.
+        let called = self.setup.candidates.get(self.candidate);
+        let reaches = called.is_some_and(|to| to.ip() == source.ip());
+        if self.peer.is_some() && one_of_us && reaches && self.setup.role == Role::Inviter {
             if let Some(bytes) = stray(request, 491, source, None) {
                 out.push(Output::ToPeer { bytes, hop });
             }

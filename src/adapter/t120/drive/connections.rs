@@ -28,9 +28,9 @@ const REOPEN: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Whether a stranger speaks. Only the host the peer negotiated is listened to.
-    pub(super) fn is_peer(&self, from: SocketAddr) -> Option<SocketAddrV4> {
+    pub(super) fn is_peer(&mut self, from: SocketAddr) -> Option<SocketAddrV4> {
         match from {
-            SocketAddr::V4(v4) if self.peers.contains(v4.ip()) => Some(v4),
+            SocketAddr::V4(v4) if self.peers.admit(*v4.ip()) => Some(v4),
             _ => {
                 tracing::debug!(invitation = self.task.invitation.0, %from, "a stranger; ignored");
                 None

@@ -1,0 +1,268 @@
+//! A small internet of network namespaces.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the lab's own tools, and words about a test that is left out"
+)]
+
+use std::{
+    fs::File,
+    future::Future,
+    os::fd::AsFd as _,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    thread::JoinHandle,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::{runtime, sync::oneshot};
+
+/// What our namespaces' names begin with; then comes the process that made them.
+const PREFIX: &str = "handoff-";
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Whether namespaces can be made here. Under `CI=true` they must be.
+pub(crate) fn can_build() -> bool {
+    if !crate::support::have(&["ip", "nft"]) {
+        return false;
+    }
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "network namespaces need root"
+    );
+    eprintln!("SKIPPED: network namespaces need root");
+    false
+}
+
+/// One internet: a wire on which every router and every public machine is.
+pub(crate) struct Lab {
+    id: String,
+    spaces: Vec<String>,
+    wire: Space,
+    links: u32,
+}
+
+/// A machine: a namespace by its name.
+#[derive(Debug, Clone)]
+pub(crate) struct Space(String);
+
+impl Lab {
+    /// With a machine at 198.18.0.1, where a server may be.
+    pub(crate) fn new() -> Self {
+        forget_dead();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let mut lab = Self {
+            id: format!("{PREFIX}{}-{number}-", std::process::id()),
+            spaces: Vec::new(),
+            wire: Space(String::new()),
+            links: 0,
+        };
+        lab.wire = lab.machine("wire");
+        lab.wire.ip("link add wire type bridge");
+        lab.wire.ip("addr add 198.18.0.1/24 dev wire");
+        lab.wire.ip("link set wire up");
+        lab
+    }
+
+    /// The machine at 198.18.0.1.
+    pub(crate) fn server(&self) -> Space {
+        self.wire.clone()
+    }
+
+    /// A machine that is connected to nothing yet.
+    pub(crate) fn machine(&mut self, name: &str) -> Space {
+        let space = Space(format!("{}{name}", self.id));
+        sh(&["ip", "netns", "add", &space.0]);
+        self.spaces.push(space.0.clone());
+        space.ip("link set lo up");
+        space
+    }
+
+    /// Connects a machine to a bridge of another one, as `dev`, with that address.
+    fn plug(&mut self, space: &Space, dev: &str, into: &Space, bridge: &str, address: &str) {
+        self.links += 1;
+        let other = format!("port{}", self.links);
+        let (from, to) = (&space.0, &into.0);
+        let arguments = format!("-n {from} link add {dev} type veth peer name {other} netns {to}");
+        let words: Vec<&str> = std::iter::once("ip").chain(arguments.split(' ')).collect();
+        sh(&words);
+        into.ip(&format!("link set {other} master {bridge} up"));
+        space.ip(&format!("addr add {address} dev {dev}"));
+        space.ip(&format!("link set {dev} up"));
+    }
+
+    /// Puts a machine onto the internet, at `198.18.0.{last}`.
+    pub(crate) fn public(&mut self, space: &Space, last: u8) {
+        let wire = self.wire.clone();
+        self.plug(space, "wan", &wire, "wire", &format!("198.18.0.{last}/24"));
+    }
+
+    /// A router at `198.18.0.{last}` for the network `192.168.{home}.0/24`. It lets in only what
+    /// answers what went out.
+    pub(crate) fn router(&mut self, last: u8, home: u8) -> Space {
+        let router = self.machine(&format!("router{home}"));
+        self.public(&router, last);
+        router.ip("link add lan type bridge");
+        router.ip(&format!("addr add 192.168.{home}.1/24 dev lan"));
+        router.ip("link set lan up");
+        router.run(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+        router.nft(
+            "table ip nat {\n\
+               chain post { type nat hook postrouting priority 100; oifname \"wan\" masquerade; }\n\
+             }\n\
+             table ip gate {\n\
+               chain pass {\n\
+                 type filter hook forward priority 0; policy drop;\n\
+                 ct state established,related accept\n\
+                 iifname \"lan\" accept\n\
+                 ct status dnat accept\n\
+               }\n\
+             }\n",
+        );
+        router
+    }
+
+    /// A machine behind that router, at `192.168.{home}.{last}`.
+    pub(crate) fn behind(&mut self, router: &Space, home: u8, last: u8) -> Space {
+        let space = self.machine(&format!("home{home}-{last}"));
+        let address = format!("192.168.{home}.{last}/24");
+        self.plug(&space, "eth", router, "lan", &address);
+        space.ip(&format!("route add default via 192.168.{home}.1"));
+        space
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for space in &self.spaces {
+            let _ = Command::new("ip").args(["netns", "del", space]).status();
+        }
+    }
+}
+
+impl Space {
+    /// Words of a command before those of what is to run in it.
+    pub(crate) fn enter(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.0]
+    }
+
+    /// Runs a command in it; what it printed.
+    pub(crate) fn run(&self, command: &[&str]) -> String {
+        sh(&[&self.enter(), command].concat())
+    }
+
+    /// `ip`, with these words.
+    pub(crate) fn ip(&self, words: &str) -> String {
+        let words: Vec<&str> = words.split(' ').collect();
+        sh(&[&["ip", "-n", &self.0], &words[..]].concat())
+    }
+
+    /// Adds rules.
+    pub(crate) fn nft(&self, rules: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), rules).unwrap();
+        self.run(&["nft", "-f", file.path().to_str().unwrap()]);
+    }
+
+    /// From now on so many percent of the UDP datagrams that pass are thrown away, and counted.
+    pub(crate) fn loses(&self, percent: u8) {
+        let share = match percent {
+            100 => String::new(),
+            some => format!("numgen random mod 100 < {some}"),
+        };
+        self.nft(&format!(
+            "table ip loss {{\n\
+               counter lost {{}}\n\
+               chain pass {{\n\
+                 type filter hook forward priority -5;\n\
+                 meta l4proto udp {share} counter name lost drop\n\
+               }}\n\
+             }}\n"
+        ));
+    }
+
+    /// How many datagrams were thrown away.
+    pub(crate) fn lost(&self) -> u64 {
+        let told = self.run(&["nft", "-j", "list", "counter", "ip", "loss", "lost"]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let counters = told["nftables"].as_array().unwrap();
+        let counter = counters.iter().find_map(|it| it.get("counter")).unwrap();
+        counter["packets"].as_u64().unwrap()
+    }
+
+    /// A thread in it, on which futures are run.
+    pub(crate) fn inside(&self) -> Inside {
+        let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (give, given) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            give.send(runtime.handle().clone()).unwrap();
+            let _ = runtime.block_on(stopped);
+        });
+        Inside {
+            handle: given.recv().unwrap(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+/// A thread in a namespace. Sockets that its futures open belong there.
+pub(crate) struct Inside {
+    handle: runtime::Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Inside {
+    /// What the future gives.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.handle.spawn(work).await.unwrap()
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs a command, which must succeed; what it printed.
+fn sh(command: &[&str]) -> String {
+    let done = Command::new(command[0])
+        .args(&command[1..])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?}: {said}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// Removes what a test left that was killed.
+fn forget_dead() {
+    for line in sh(&["ip", "netns", "list"]).lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        if let Some(owner) = owner
+            && !std::path::Path::new("/proc").join(owner).exists()
+        {
+            sh(&["ip", "netns", "del", name]);
+        }
+    }
+}
