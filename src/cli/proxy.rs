@@ -89,6 +89,7 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
         listen: config.proxy.listen,
         server: server.clone(),
         follow: config.network.announce.is_none(),
+        correct_profile: config.proxy.correct_profile,
     };
     let invitations = Arc::new(dispatcher.clone());
     let proxy = match given.client().map_err(Failure::new)? {

@@ -57,6 +57,8 @@ pub struct Proxy {
     /// The server, `host:port`.
     #[serde(deserialize_with = "host_and_port")]
     pub server: Option<String>,
+    /// Whether clients get the profile as it would be without a proxy.
+    pub correct_profile: bool,
 }
 
 impl Default for Proxy {
@@ -64,6 +66,7 @@ impl Default for Proxy {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 1863).into(),
             server: None,
+            correct_profile: false,
         }
     }
 }

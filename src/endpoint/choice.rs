@@ -23,6 +23,8 @@ pub struct Known {
     pub mapped: Option<SocketAddrV4>,
     /// What a STUN server sees.
     pub seen: Option<Seen>,
+    /// What the messenger's server sees, as it says in the profile.
+    pub profile: Option<Ipv4Addr>,
 }
 
 /// What is told.
@@ -82,12 +84,13 @@ pub fn choose(known: &Known, port: Option<u16>) -> Choice {
     if known.seen.is_some_and(|seen| *seen.at.ip() == interface) {
         return told(interface, port, None, Why::Direct);
     }
-    let seen = known.seen.map(|seen| (*seen.at.ip(), seen));
+    let public = known.seen.map(|seen| *seen.at.ip()).or(known.profile);
+    let public = public.filter(|ip| !is_private(*ip) && !ip.is_loopback() && *ip != interface);
     if let Some(mapped) = known.mapped {
-        let (public, why) = match seen {
+        let (public, why) = match public {
             _ if !is_private(*mapped.ip()) => (Some(*mapped.ip()), Why::Mapped),
             // Perhaps the outer router hands everything on; if not, nothing helps.
-            Some((public, _)) => (Some(public), Why::MappedTwice),
+            Some(public) => (Some(public), Why::MappedTwice),
             None => (None, Why::Behind),
         };
         if let Some(public) = public {
@@ -99,10 +102,10 @@ pub fn choose(known: &Known, port: Option<u16>) -> Choice {
     if !is_private(interface) {
         return told(interface, port, None, Why::Interface);
     }
-    let kind = seen.map_or(ConnType::UnknownConnect, |(_, seen)| {
+    let kind = known.seen.map_or(ConnType::UnknownConnect, |seen| {
         kind_of_nat(seen.at.port() == seen.port)
     });
-    let connection = behind(kind, seen.map(|(ip, _)| ip), false);
+    let connection = behind(kind, public, false);
     let why = known.mapped.map_or(Why::Private, |_| Why::Behind);
     told(interface, port, Some(connection), why)
 }
@@ -139,7 +142,7 @@ impl fmt::Display for Why {
             Self::Set => "you set it",
             Self::Mapped => "your router has it and forwards to this machine",
             Self::MappedTwice => {
-                "STUN sees it; your router forwards, but is behind another one, which must forward as well"
+                "it is seen from outside; your router forwards, but is behind another one, which must forward as well"
             }
             Self::Direct => "STUN sees this machine's own address: nothing is between",
             Self::Interface => "it leads out and is public",
@@ -166,6 +169,26 @@ mod tests {
             interface: interface.parse().unwrap(),
             mapped: mapped.parse().ok(),
             seen: seen.parse().ok().map(|at| Seen { at, port: 4000 }),
+            profile: None,
+        }
+    }
+
+    #[test]
+    fn what_the_server_sees_is_told_beside_a_private_address() {
+        for (interface, profile, told) in [
+            (HOME, "203.0.113.2", Some("203.0.113.2")),
+            // The server is in our own network, or sees a private address.
+            (HOME, HOME, None),
+            (HOME, "10.0.0.1", None),
+        ] {
+            let known = Known {
+                profile: profile.parse().ok(),
+                ..known("", interface, "", "")
+            };
+            let choice = choose(&known, Some(5000));
+            assert_eq!(choice.ip, known.interface);
+            let public = choice.connection.unwrap().public_ip;
+            assert_eq!(public, told.map(|ip| ip.parse().unwrap()));
         }
     }
 

@@ -107,6 +107,38 @@ pub struct Held {
     _end: DropGuard,
 }
 
+impl Door {
+    /// For datagrams.
+    #[must_use]
+    pub fn udp(port: u16) -> Self {
+        Self {
+            transport: Transport::Udp,
+            port,
+        }
+    }
+
+    /// For connections.
+    #[must_use]
+    pub fn tcp(port: u16) -> Self {
+        Self {
+            transport: Transport::Tcp,
+            port,
+        }
+    }
+
+    /// For both.
+    #[must_use]
+    pub fn both(port: u16) -> [Self; 2] {
+        [Self::udp(port), Self::tcp(port)]
+    }
+
+    /// For RTP and RTCP: a port and the next one.
+    #[must_use]
+    pub fn rtp(port: u16) -> [Self; 2] {
+        [Self::udp(port), Self::udp(port.saturating_add(1))]
+    }
+}
+
 impl Mapper {
     /// Looks for the router of the network in which that address of ours is.
     ///

@@ -1,14 +1,18 @@
 //! How this machine looks from outside: the router that forwards ports, what a STUN server sees. Both
 //! are looked for when an account signs in, and what was found holds for some minutes.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::{
     choice,
-    mapping::{Mapper, MappingError},
+    mapping::{Door, Held, Mapper, MappingError},
     stun::{self, Seen, StunError},
 };
 use crate::{clock::Clock, config::NetworkSettings};
@@ -17,6 +21,8 @@ use crate::{clock::Clock, config::NetworkSettings};
 const HOLDS: Duration = Duration::from_secs(10 * 60);
 /// How long it is believed that there is none.
 const MISSING: Duration = Duration::from_secs(2 * 60);
+/// How long a call waits for a search; it goes on for the next one.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// `[network] mapping`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -36,14 +42,36 @@ pub struct Outside {
     pub mapper: Option<Mapper>,
     /// What STUN sees.
     pub seen: Option<Seen>,
+    /// What the server said in the profile: where it sees us.
+    pub profile: Option<Ipv4Addr>,
     /// What the router still has to take back.
     pub closing: TaskTracker,
+    /// What it forwards, until the session is over.
+    held: Arc<std::sync::Mutex<Vec<Forwarded>>>,
+}
+
+/// Doors of ours and what the router forwards to them.
+type Forwarded = (Vec<Door>, Held);
+
+impl Outside {
+    /// What the router forwards to these doors already.
+    pub(super) fn held(&self, doors: &[Door]) -> Option<std::net::SocketAddrV4> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = held.iter().find(|(have, _)| have == doors);
+        found.map(|(_, held)| held.external)
+    }
+
+    /// Keeps it until the session is over.
+    pub(super) fn hold(&self, doors: &[Door], held: Held) {
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((doors.to_vec(), held));
+    }
 }
 
 impl PartialEq for Outside {
     fn eq(&self, other: &Self) -> bool {
         let router = |it: &Self| it.mapper.as_ref().map(Mapper::external);
-        router(self) == router(other) && self.seen == other.seen
+        router(self) == router(other) && self.seen == other.seen && self.profile == other.profile
     }
 }
 
@@ -58,20 +86,21 @@ pub struct Search {
     pub stun: Option<Result<Seen, StunError>>,
 }
 
-/// Looks outside. With the defaults it never does.
-#[derive(Debug)]
+/// Looks outside. With the defaults it never does. Clones are one.
+#[derive(Debug, Clone)]
 pub struct Lookout {
     mapping: Mapping,
     stun: Option<String>,
     clock: Clock,
-    last: Mutex<Option<Last>>,
+    last: Arc<Mutex<Option<Last>>>,
 }
 
 #[derive(Debug)]
 struct Last {
     interface: Ipv4Addr,
     until: Duration,
-    outside: Outside,
+    mapper: Option<Mapper>,
+    seen: Option<Seen>,
 }
 
 impl Default for Lookout {
@@ -80,7 +109,7 @@ impl Default for Lookout {
             mapping: Mapping::Off,
             stun: None,
             clock: Clock::start(),
-            last: Mutex::default(),
+            last: Arc::default(),
         }
     }
 }
@@ -121,38 +150,55 @@ impl Lookout {
     }
 
     /// How that address of ours looks from outside. Who asks while it is looked for waits for the
-    /// same answer.
+    /// same answer, but not for long.
     pub async fn look(&self, interface: Ipv4Addr) -> Outside {
+        if self.mapping == Mapping::Off && self.stun.is_none() {
+            return Outside::default();
+        }
+        let all = self.clone();
+        // It goes on when nobody waits for it any more.
+        let looking = tokio::spawn(async move { all.look_now(interface).await });
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(Ok(outside)) => outside,
+            _ => Outside::default(),
+        }
+    }
+
+    async fn look_now(&self, interface: Ipv4Addr) -> Outside {
         let mut last = self.last.lock().await;
         if let Some(last) = last.as_ref()
             && last.interface == interface
             && self.clock.now() < last.until
         {
-            return Outside {
-                closing: TaskTracker::new(),
-                ..last.outside.clone()
-            };
+            return last.outside();
         }
         let Search { router, stun } = self.search(interface).await;
         if let Some(Err(error)) = &router {
-            tracing::warn!(%interface, %error, "contacts elsewhere may not reach this machine");
+            tracing::info!(%interface, %error, "contacts elsewhere may not reach this machine");
         }
         if let Some(Err(error)) = &stun {
             tracing::warn!(server = self.stun, %error, "STUN");
         }
         let failed = matches!(router, Some(Err(_))) || matches!(stun, Some(Err(_)));
-        let outside = Outside {
-            mapper: router.and_then(Result::ok),
-            seen: stun.and_then(Result::ok),
-            closing: TaskTracker::new(),
-        };
         let holds = if failed { MISSING } else { HOLDS };
-        *last = Some(Last {
+        let last = last.insert(Last {
             interface,
             until: self.clock.now().saturating_add(holds),
-            outside: outside.clone(),
+            mapper: router.and_then(Result::ok),
+            seen: stun.and_then(Result::ok),
         });
-        outside
+        last.outside()
+    }
+}
+
+impl Last {
+    /// For one session.
+    fn outside(&self) -> Outside {
+        Outside {
+            mapper: self.mapper.clone(),
+            seen: self.seen,
+            ..Outside::default()
+        }
     }
 }
 

@@ -10,11 +10,13 @@ use std::{
 
 use super::{
     choice::{self, Choice, Known},
-    mapping::{Door, Held},
+    mapping::Door,
     outside::Outside,
     own, whereabouts,
 };
 use crate::negotiation::Announced;
+
+use tokio_util::task::TaskTracker;
 
 /// An address of ours and, where the user restricts them, ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,14 +92,13 @@ pub struct Network {
     pub outside: Outside,
 }
 
-/// Ports of ours as peers reach them. The router forwards as long as this lives.
+/// Ports of ours as peers reach them, until the session is over.
 #[derive(Debug)]
 pub struct Opened {
     /// What the peer is told of the first of them.
     pub announced: Announced,
     /// The same as an address.
     pub at: SocketAddrV4,
-    _held: Option<Held>,
 }
 
 impl Network {
@@ -137,22 +138,26 @@ impl Network {
     /// told. The first of them is the one to announce.
     pub async fn open(&self, doors: &[Door]) -> Opened {
         let port = doors.first().map_or(0, |door| door.port);
-        let held = match &self.outside.mapper {
-            None => None,
-            Some(mapper) => match mapper.open(doors, &self.outside.closing).await {
-                Ok(held) => Some(held),
+        let mapped = match (&self.outside.mapper, self.outside.held(doors)) {
+            (None, _) => None,
+            (Some(_), Some(external)) => Some(external),
+            (Some(mapper), None) => match mapper.open(doors, &self.outside.closing).await {
+                Ok(held) => {
+                    let external = held.external;
+                    self.outside.hold(doors, held);
+                    Some(external)
+                }
                 Err(error) => {
                     tracing::warn!(%error, port, "the router does not forward");
                     None
                 }
             },
         };
-        let choice = self.choice(held.as_ref().map(|held| held.external), Some(port));
+        let choice = self.choice(mapped, Some(port));
         tracing::info!(ip = %choice.ip, port = choice.port, why = %choice.why, "announced");
         Opened {
             announced: choice.announced(),
             at: SocketAddrV4::new(choice.ip, choice.port.unwrap_or(port)),
-            _held: held,
         }
     }
 
@@ -162,14 +167,15 @@ impl Network {
             interface: self.bind.ip,
             mapped,
             seen: self.outside.seen,
+            profile: self.outside.profile,
         };
         choice::choose(&known, port)
     }
 
-    /// Waits until the router has taken back what was opened and has been dropped since.
-    pub async fn closed(&self) {
-        self.outside.closing.close();
-        let _ = tokio::time::timeout(CLOSING, self.outside.closing.wait()).await;
+    /// Waits until the router has taken back what was opened, once the session has dropped it.
+    pub async fn closed(closing: TaskTracker) {
+        closing.close();
+        let _ = tokio::time::timeout(CLOSING, closing.wait()).await;
     }
 }
 

@@ -54,9 +54,7 @@ pub enum StunError {
 pub async fn ask(server: &str, own: Ipv4Addr) -> Result<Seen, StunError> {
     let found = tokio::time::timeout(NAME, tokio::net::lookup_host(server)).await;
     let mut found = found.ok().and_then(Result::ok).ok_or(StunError::NoServer)?;
-    let server = found
-        .find(SocketAddr::is_ipv4)
-        .ok_or(StunError::NoServer)?;
+    let server = found.find(SocketAddr::is_ipv4).ok_or(StunError::NoServer)?;
     let socket = socket::udp((own, 0).into()).await?;
     let port = socket.local_addr()?.port();
     let question = Message::builder_request(BINDING, MessageWriteVec::new());
@@ -121,7 +119,11 @@ mod tests {
             let (length, from) = server.recv_from(&mut buffer).await.unwrap();
             // First nonsense, then an answer to somebody else's question, then ours.
             let other = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
-            for bytes in [vec![1; 30], answer(&other, seen), answer(&buffer[..length], seen)] {
+            for bytes in [
+                vec![1; 30],
+                answer(&other, seen),
+                answer(&buffer[..length], seen),
+            ] {
                 server.send_to(&bytes, from).await.unwrap();
             }
             from.port()
