@@ -8,6 +8,7 @@ pub mod decode;
 mod demo;
 mod doctor;
 mod generate;
+mod network;
 mod proxy;
 mod setup;
 mod stdio;

@@ -147,9 +147,13 @@ impl Mapper {
     pub async fn find(own: Ipv4Addr) -> Result<Self, MappingError> {
         let search = async move {
             match upnp(own).await {
-                Ok(found) => Ok(found),
-                Err(_) => pcp(own).await,
+                Ok(found) => return Ok(found),
+                Err(error) => debug!(%error, "no UPnP"),
             }
+            pcp(own).await.map_err(|error| {
+                debug!(%error, "no PCP or NAT-PMP");
+                MappingError::NoRouter
+            })
         };
         // In a task of its own: a crate that panics at an answer takes nothing else along.
         let found = tokio::spawn(search).await;

@@ -99,6 +99,8 @@ pub struct Opened {
     pub announced: Announced,
     /// The same as an address.
     pub at: SocketAddrV4,
+    /// Why that one.
+    pub why: choice::Why,
 }
 
 impl Network {
@@ -158,6 +160,7 @@ impl Network {
         Opened {
             announced: choice.announced(),
             at: SocketAddrV4::new(choice.ip, choice.port.unwrap_or(port)),
+            why: choice.why,
         }
     }
 

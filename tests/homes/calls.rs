@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    lab::{self, Lab},
+    lab::{self, Forwarding, Lab},
     person::{Exchange, Person},
     slow,
     support::{have, until},
@@ -270,8 +270,10 @@ async fn two_homes_whose_routers_forward_on_request_talk_whoever_invites() {
     let (left, right) = (lab.router(10, 1), lab.router(11, 2));
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let _forwarders = [
-        lab.forwards(&left, 10, 1, dirs[0].path()),
-        lab.forwards(&right, 11, 2, dirs[1].path()),
+        lab.forwards(&left, 10, 1, Forwarding::Upnp, dirs[0].path())
+            .await,
+        lab.forwards(&right, 11, 2, Forwarding::Pcp, dirs[1].path())
+            .await,
     ];
     let (here, there) = (lab.behind(&left, 1, 2), lab.behind(&right, 2, 2));
     let server = Exchange::open(&lab.server()).await;

@@ -48,6 +48,18 @@ pub(crate) struct Lab {
     links: u32,
 }
 
+/// How a router can be asked to forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forwarding {
+    Upnp,
+    /// And NAT-PMP.
+    Pcp,
+}
+
+fn yes(whether: bool) -> &'static str {
+    if whether { "yes" } else { "no" }
+}
+
 /// A machine: a namespace by its name.
 #[derive(Debug, Clone)]
 pub(crate) struct Space(String);
@@ -128,9 +140,15 @@ impl Lab {
         router
     }
 
-    /// Has a router forward what the machines behind it ask for, by UPnP, PCP and NAT-PMP. Its state is
-    /// kept in `dir`.
-    pub(crate) fn forwards(&self, router: &Space, last: u8, home: u8, dir: &Path) -> Child {
+    /// Has a router forward what the machines behind it ask for. Its state is kept in `dir`.
+    pub(crate) async fn forwards(
+        &self,
+        router: &Space,
+        last: u8,
+        home: u8,
+        forwarding: Forwarding,
+        dir: &Path,
+    ) -> Child {
         router.nft(
             "table inet filter {\n\
                chain forward { type filter hook forward priority 10; policy accept; jump miniupnpd; }\n\
@@ -143,14 +161,16 @@ impl Lab {
         );
         let file = dir.join("miniupnpd.conf");
         let text = format!(
-            "ext_ifname=wan\next_ip=44.128.0.{last}\nlistening_ip=lan\nhttp_port=0\nenable_natpmp=yes\nenable_upnp=yes\n\
+            "ext_ifname=wan\next_ip=44.128.0.{last}\nlistening_ip=lan\nhttp_port=0\nenable_natpmp={1}\nenable_upnp={2}\n\
              secure_mode=yes\nupnp_table_name=filter\nupnp_nat_table_name=filter\n\
              upnp_forward_chain=miniupnpd\nupnp_nat_chain=prerouting_miniupnpd\n\
              upnp_nat_postrouting_chain=postrouting_miniupnpd\nlease_file={0}/leases\n\
              system_uptime=yes\nuuid=00000000-0000-0000-0000-00000000000{home}\n\
              allow 1024-65535 192.168.{home}.0/24 1024-65535\n\
              deny 0-65535 0.0.0.0/0 0-65535\n",
-            dir.display()
+            dir.display(),
+            yes(forwarding == Forwarding::Pcp),
+            yes(forwarding == Forwarding::Upnp),
         );
         std::fs::write(&file, text).unwrap();
         let pid = dir.join("pid");
@@ -163,7 +183,14 @@ impl Lab {
             "-P",
             pid.to_str().unwrap(),
         ];
-        Child::start(ip, [&words[..], &own].concat(), dir)
+        let mut forwarder = Child::start(ip, [&words[..], &own].concat(), dir);
+        forwarder
+            .printed(match forwarding {
+                Forwarding::Upnp => "HTTP listening on port",
+                Forwarding::Pcp => "Listening for NAT-PMP",
+            })
+            .await;
+        forwarder
     }
 
     /// A machine behind that router, at `192.168.{home}.{last}`.

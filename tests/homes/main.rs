@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "shared with the tests of voice")]
 mod agent;
 mod calls;
+mod doctor;
 mod lab;
 mod person;
 mod slow;

@@ -132,7 +132,7 @@ fn unreachable(targets: &[Allowed], near: &[Neighbourhood], announced: Ipv4Addr)
         .collect();
     format!(
         "no answer from {} and no call to {announced}: a router may keep calls out, see \
-         `msn-handoff doctor`; still trying",
+         `msn-handoff doctor --network`; still trying",
         places.join(" or ")
     )
 }
