@@ -131,6 +131,7 @@ impl Stage {
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
             ports: None,
+            lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: dir.path().join("theirs"),
             call: Call::default(),
             unclaimed: None,

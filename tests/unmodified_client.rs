@@ -289,6 +289,7 @@ async fn proxied(redirect: bool) -> Proxied {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         server: server.ns_addr().to_string(),
         follow: false,
+        correct_profile: false,
     };
     let invitations = Arc::clone(&hub) as Arc<dyn Invitations>;
     let proxy = Proxy::bind(settings, invitations).await.unwrap();

@@ -117,6 +117,7 @@ async fn sign_in(
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         server: account.server,
         follow: true,
+        correct_profile: false,
     };
     let proxy = Proxy::bind(settings, Arc::clone(&between) as Arc<_>).await?;
     let door = proxy.local_addr();

@@ -35,7 +35,7 @@ struct Target {
 pub async fn run(mut task: Task) {
     let remote = loop {
         match task.orders.recv().await {
-            Some(Order::Prepare(_)) => task.ready(),
+            Some(Order::Prepare(_)) => task.ready().await,
             Some(Order::Connected(remote)) => break remote,
             Some(Order::Context(_)) => {}
             Some(Order::End) | None => return,

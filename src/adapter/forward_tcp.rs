@@ -22,13 +22,15 @@ use super::{
 };
 use crate::{
     bridge::{AdapterKind, Handoff},
-    endpoint::{callers::Callers, socket},
+    endpoint::{callers::Callers, mapping::Door, socket},
 };
 
 /// Most connections at a time.
 const MAX_RELAYS: usize = 32;
 /// Most connections that wait to be looked at.
 const MAX_WAITING: usize = 8;
+/// Most ports that a router is asked for: each question takes its time.
+const MOST_MAPPED: usize = 16;
 /// How long the other machine may take to take a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -49,8 +51,13 @@ pub async fn run(mut task: Task) {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
                 Ok(port) => {
-                    let announced = task.network.announced(Some(port));
-                    task.report(Report::Ready(announced));
+                    let ports = listeners.iter().map(|(_, port)| Door::tcp(*port));
+                    let doors: Vec<Door> = ports.take(MOST_MAPPED).collect();
+                    if doors.len() < listeners.len() {
+                        tracing::info!(port, "a router is asked for the first ports only");
+                    }
+                    let opened = task.network.open(&doors).await;
+                    task.report(Report::Ready(opened.announced));
                 }
                 Err(why) => return task.fail(why),
             },

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bridge::{AdapterKind, Value, Watched},
-    endpoint::socket,
+    endpoint::{mapping::Door, socket},
     launch::Exit,
     negotiation::{Remote, Transport},
 };
@@ -27,13 +27,13 @@ pub async fn run(mut task: Task) {
             Some(Order::Prepare(announcement))
                 if !task.bridge.application.must_listen(task.role, announcement) =>
             {
-                task.ready();
+                task.ready().await;
             }
             Some(Order::Prepare(_)) => {
                 let Some((started, port)) = listen(&mut task, known.as_ref()).await else {
                     return;
                 };
-                ready(&task, port);
+                ready(&task, port).await;
                 return match known {
                     Some(remote) => called(task, started, &remote).await,
                     None => attend(task, started, port).await,
@@ -52,8 +52,12 @@ pub async fn run(mut task: Task) {
     }
 }
 
-fn ready(task: &Task, port: u16) {
-    task.report(Report::Ready(task.network.announced(Some(port))));
+async fn ready(task: &Task, port: u16) {
+    let opened = match task.bridge.application.port {
+        Some(port) => task.network.open(&one_program::doors(port)).await,
+        None => task.network.open(&Door::both(port)).await,
+    };
+    task.report(Report::Ready(opened.announced));
 }
 
 /// Starts a program that listens; why there is none is told.
@@ -140,7 +144,7 @@ async fn attend(mut task: Task, mut started: Started, port: u16) {
         tokio::select! {
             exit = started.ended() => break Next::ProgramEnded(exit),
             order = task.orders.recv() => match order {
-                Some(Order::Prepare(_)) => ready(&task, port),
+                Some(Order::Prepare(_)) => ready(&task, port).await,
                 Some(Order::Connected(remote)) => break Next::Connected(remote),
                 Some(Order::Context(_)) => {}
                 Some(Order::End) | None => break Next::Ended,

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use super::{Order, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
+    endpoint::mapping::Door,
     launch::{self, PrivateDir, Program},
-    negotiation::{Announcement, Remote},
+    negotiation::{Announcement, Port, Remote, Transport},
 };
 
 /// A started program. Dropping it ends it.
@@ -44,6 +45,14 @@ pub(super) enum NotStarted {
     Ended,
 }
 
+/// A port of an application.
+pub(super) fn doors(port: Port) -> [Door; 1] {
+    [match port.transport {
+        Transport::Tcp => Door::tcp(port.number),
+        Transport::Udp => Door::udp(port.number),
+    }]
+}
+
 impl Task {
     /// The address of ours at which we listen.
     pub(super) fn own_ip(&self) -> Ipv4Addr {
@@ -67,9 +76,11 @@ impl Task {
     }
 
     /// Tells the address that was asked for.
-    pub(super) fn ready(&self) {
-        let port = self.bridge.application.port.map(|port| port.number);
-        let announced = self.network.announced(port);
+    pub(super) async fn ready(&self) {
+        let announced = match self.bridge.application.port {
+            None => self.network.announced(None),
+            Some(port) => self.network.open(&doors(port)).await.announced,
+        };
         self.report(Report::Ready(announced));
     }
 
@@ -113,7 +124,7 @@ pub(super) async fn beginning(task: &mut Task) -> Beginning {
     loop {
         match task.orders.recv().await {
             Some(Order::Prepare(_) | Order::Connected(_)) if hosts => return Beginning::Host,
-            Some(Order::Prepare(_)) => task.ready(),
+            Some(Order::Prepare(_)) => task.ready().await,
             Some(Order::Connected(remote)) => return Beginning::Join(remote),
             Some(Order::Context(_)) => {}
             Some(Order::End) | None => return Beginning::Ended,
@@ -261,7 +272,7 @@ pub(super) async fn host(mut task: Task, adapter: AdapterKind) {
     let values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
     match start(&mut task, &handoffs, &values).await {
         Ok(started) => {
-            task.ready();
+            task.ready().await;
             attend(task, started).await;
         }
         Err(why) => give_up(&task, why),

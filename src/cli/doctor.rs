@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, net::Ipv4Addr, path::Path};
 
-use super::Failure;
+use super::{Failure, network};
 use crate::{
     bridge::{Handoff, Medium, Registry, Unclaimed},
     config::Config,
@@ -12,9 +12,20 @@ use crate::{
 
 /// `msn-handoff doctor`
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Look at the way to contacts instead: which address they are told, and whether it can be reached
+    #[arg(long)]
+    network: bool,
+    /// As one line of JSON
+    #[arg(long, requires = "network")]
+    json: bool,
+}
 
-pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
+    if arguments.network {
+        let config = Config::load(config).map_err(Failure::configuration)?;
+        return network::run(&config, arguments.json);
+    }
     let runtime = super::runtime()?;
     let mut text = String::new();
     let configuration = Config::load(config);
@@ -52,7 +63,7 @@ pub(super) fn run(_: &Arguments, config: Option<&Path>) -> Result<(), Failure> {
         (Some(ip), _) => writeln!(text, "address: contacts are told {ip}, as configured"),
         (None, Ok(ip)) if ip.is_private() => writeln!(
             text,
-            "address: {ip} leads out, which is private: contacts elsewhere cannot reach it"
+            "address: {ip} leads out, which is private: see `msn-handoff doctor --network`"
         ),
         (None, Ok(ip)) => writeln!(text, "address: {ip} leads out"),
         (None, Err(_)) => writeln!(text, "address: no way leads out; say --announce"),

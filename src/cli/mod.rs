@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod generate;
 mod log;
+mod network;
 mod proxy;
 mod setup;
 mod stdio;

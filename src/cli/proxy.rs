@@ -89,6 +89,7 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
         listen: config.proxy.listen,
         server: server.clone(),
         follow: config.network.announce.is_none(),
+        correct_profile: config.proxy.correct_profile,
     };
     let invitations = Arc::new(dispatcher.clone());
     let proxy = match given.client().map_err(Failure::new)? {
@@ -130,7 +131,7 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
 }
 
 /// The address of ours that leads to the server.
-async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
+pub(super) async fn towards(server: &str) -> Result<Ipv4Addr, Failure> {
     let mut found = tokio::net::lookup_host(server)
         .await
         .map_err(|error| Failure::new(format!("cannot find the server {server}: {error}")))?;

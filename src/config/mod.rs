@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{
     bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
-    endpoint::{place::PortRange, policy::Network},
+    endpoint::{outside::Mapping, place::PortRange, policy::Network},
     negotiation::{Limits, Timers},
 };
 
@@ -57,6 +57,8 @@ pub struct Proxy {
     /// The server, `host:port`.
     #[serde(deserialize_with = "host_and_port")]
     pub server: Option<String>,
+    /// Whether clients get the profile as it would be without a proxy.
+    pub correct_profile: bool,
 }
 
 impl Default for Proxy {
@@ -64,6 +66,7 @@ impl Default for Proxy {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 1863).into(),
             server: None,
+            correct_profile: false,
         }
     }
 }
@@ -79,6 +82,11 @@ pub struct NetworkSettings {
     pub ports: Option<PortRange>,
     /// Addresses of peers that are permitted although they are special.
     pub allow: Vec<Network>,
+    /// Whether the router at home is asked to forward ports.
+    pub mapping: Mapping,
+    /// A STUN server, `host:port`.
+    #[serde(deserialize_with = "host_and_port")]
+    pub stun: Option<String>,
 }
 
 /// `[consent]`
@@ -492,6 +500,8 @@ mod tests {
             "[proxi]\n",
             "[network]\nannounce = \"home\"\n",
             "[network]\nallow = [\"10.0.0.0/33\"]\n",
+            "[network]\nmapping = \"on\"\n",
+            "[network]\nstun = \"stun.example.net\"\n",
             "[[consent.rule]]\ncontact = \"*@*\"\ndecision = \"allow\"\n",
             "[[consent.rule]]\ndecision = \"maybe\"\n",
             "[call]\ncaller = \"me\"\n",

@@ -128,6 +128,7 @@ pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome,
             policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
             announce: Ipv4Addr::LOCALHOST,
             ports: None,
+            lookout: crate::endpoint::outside::Lookout::default(),
             recordings: recordings.to_owned(),
             call: Call {
                 play: Some(says.to_owned()),
@@ -179,6 +180,7 @@ async fn perform(
             listen: free,
             server: server.ns_addr().to_string(),
             follow: false,
+            correct_profile: false,
         },
         Arc::new(ours.clone()),
     )

@@ -567,6 +567,7 @@ impl Account {
                     peer: live.peer.clone(),
                     media: live.media.clone(),
                     own_ip: self.carrier.own_ip(),
+                    seen_ip: self.carrier.seen_ip(),
                 },
             );
             match hand_over {

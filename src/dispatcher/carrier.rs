@@ -35,6 +35,12 @@ pub trait Carrier: Send + Sync {
         None
     }
 
+    /// The address at which the server sees that, where the front knows it (`ClientIP` of the
+    /// profile, PROTOCOL.md 4.1).
+    fn seen_ip(&self) -> Option<Ipv4Addr> {
+        None
+    }
+
     /// Shows a line in the chat window with `peer`. It never reaches the peer.
     fn show(&self, peer: &str, line: &str);
 

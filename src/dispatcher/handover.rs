@@ -28,6 +28,8 @@ pub(super) struct Subject {
     pub(super) media: Vec<Medium>,
     /// Where the front reaches the server from.
     pub(super) own_ip: Option<Ipv4Addr>,
+    /// Where the server sees that.
+    pub(super) seen_ip: Option<Ipv4Addr>,
 }
 
 impl HandOver {
@@ -53,7 +55,11 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         ..
     } = subject;
     let announce = subject.own_ip.unwrap_or(shared.settings.announce);
-    let ports = shared.settings.ports.clone();
+    let (ports, lookout) = (
+        shared.settings.ports.clone(),
+        shared.settings.lookout.clone(),
+    );
+    let seen_ip = subject.seen_ip;
     let policy = shared.settings.policy.clone();
     let (call, recordings) = (
         shared.settings.call.clone(),
@@ -74,11 +80,17 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
     };
     shared.tasks.spawn_on(
         async move {
-            let network = Network::announcing(announce, ports).await;
+            let mut network = Network::announcing(announce, ports).await;
+            if network.announce == network.bind.ip {
+                network.outside = lookout.look(network.bind.ip).await;
+                network.outside.profile = seen_ip;
+            }
+            let closing = network.outside.closing.clone();
             let here = whereabouts::neighbourhoods();
             let here = here.into_iter().map(|it| it.own).collect();
             let policy = policy.announcing(announce, here);
             adapter::run(kind, task(network, policy)).await;
+            Network::closed(closing).await;
         },
         &shared.runtime,
     );

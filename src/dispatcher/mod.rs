@@ -32,7 +32,11 @@ use crate::{
     clock::Clock,
     config::{Call, Config},
     consent::{Rules, chat},
-    endpoint::{place::PortRange, policy::Policy},
+    endpoint::{
+        outside::Lookout,
+        place::{Network, PortRange},
+        policy::Policy,
+    },
     event::Event,
     negotiation,
 };
@@ -55,6 +59,8 @@ pub struct Settings {
     /// The address of ours that peers are told, unless the front knows a better one. It may be a
     /// router's.
     pub announce: Ipv4Addr,
+    /// How the machine looks from outside.
+    pub lookout: Lookout,
     /// The ports that peers may be told; any without it.
     pub ports: Option<PortRange>,
     /// Where recordings go; made when the first one is written.
@@ -79,6 +85,7 @@ impl Settings {
             policy: Policy::new(announce, config.network.allow.clone())
                 .with_own(config.proxy.listen),
             announce,
+            lookout: Lookout::new(&config.network),
             ports: config.network.ports.clone(),
             recordings: config.recordings_folder(),
             call: config.call.clone(),
@@ -202,6 +209,15 @@ impl Invitations for Dispatcher {
         }
         accounts.last += 1;
         let id = AccountId(accounts.last);
+        // Found out before it is needed.
+        let announce = carrier.own_ip().unwrap_or(self.shared.settings.announce);
+        let lookout = self.shared.settings.lookout.clone();
+        self.shared.runtime.spawn(async move {
+            let network = Network::announcing(announce, None).await;
+            if network.announce == network.bind.ip {
+                lookout.look(announce).await;
+            }
+        });
         let account = Account::new(
             id,
             handle,

@@ -12,6 +12,8 @@ pub struct Callers {
     known: Vec<Ipv4Addr>,
     /// Its router is still to be met.
     hidden: bool,
+    /// It is behind a router, of which one address may be known already.
+    behind: bool,
     near: Vec<Neighbourhood>,
 }
 
@@ -22,6 +24,7 @@ impl Callers {
         let elsewhere = |ip: &Ipv4Addr| matches!(whereabouts::of(*ip, &near), Whereabouts::Private);
         Self {
             hidden: !known.is_empty() && known.iter().all(elsewhere),
+            behind: known.iter().any(elsewhere),
             known,
             near,
         }
@@ -36,18 +39,29 @@ impl Callers {
     /// Whether it could be the router of a peer that told private addresses only.
     #[must_use]
     pub fn may_be(&self, ip: Ipv4Addr) -> bool {
-        let outside = match whereabouts::of(ip, &self.near) {
+        self.hidden && self.is_outside(ip)
+    }
+
+    /// Whether it could be, for one who can tell a private address of the peer's: a provider's router
+    /// may have several addresses, and use another one than the peer was told.
+    #[must_use]
+    pub fn may_introduce_itself(&self, ip: Ipv4Addr) -> bool {
+        self.behind && self.is_outside(ip)
+    }
+
+    fn is_outside(&self, ip: Ipv4Addr) -> bool {
+        match whereabouts::of(ip, &self.near) {
             Whereabouts::Internet | Whereabouts::Shared => true,
             // Our own network may be a piece of the internet.
             Whereabouts::Near => !ip.is_private() && !ip.is_link_local(),
             Whereabouts::Here | Whereabouts::Private | Whereabouts::Link => false,
-        };
-        self.hidden && outside
+        }
     }
 
     /// From now on this is the peer's.
     pub fn learn(&mut self, ip: Ipv4Addr) {
         self.hidden = false;
+        self.behind = false;
         self.known.push(ip);
     }
 
@@ -97,6 +111,7 @@ mod tests {
             let known = told.iter().map(|it| ip(it)).collect();
             let mut callers = Callers::new(known, near.to_vec());
             assert_eq!(callers.admit(ip(from)), served, "{told:?} {from}");
+            assert!(callers.knows(ip(from)) == served);
             if served {
                 // Whoever came first keeps it.
                 assert!(!callers.admit(ip("9.9.9.9")), "{told:?} {from}");

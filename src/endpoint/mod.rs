@@ -2,8 +2,13 @@
 
 pub mod activation;
 pub mod callers;
+pub mod choice;
+pub mod default_route;
+pub mod mapping;
+pub mod outside;
 pub mod own;
 pub mod place;
 pub mod policy;
 pub mod socket;
+pub mod stun;
 pub mod whereabouts;

@@ -1,13 +1,22 @@
 //! Where a socket for a peer may be bound, and what the peer is told of it: behind a router these are
 //! two addresses.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive, str::FromStr};
-
-use super::{own, whereabouts};
-use crate::{
-    invitation::{ConnType, Connection},
-    negotiation::Announced,
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
 };
+
+use super::{
+    choice::{self, Choice, Known},
+    mapping::Door,
+    outside::Outside,
+    own, whereabouts,
+};
+use crate::negotiation::Announced;
+
+use tokio_util::task::TaskTracker;
 
 /// An address of ours and, where the user restricts them, ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +78,29 @@ impl TryFrom<String> for PortRange {
     }
 }
 
+/// How long a router may take to close what it opened for us.
+const CLOSING: Duration = Duration::from_secs(6);
+
 /// What is bound and what is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// Where sockets are bound.
     pub bind: Place,
-    /// The address that peers are told.
+    /// The address that peers are told, unless a router forwards to us.
     pub announce: Ipv4Addr,
+    /// What is known of how we look from outside.
+    pub outside: Outside,
+}
+
+/// Ports of ours as peers reach them, until the session is over.
+#[derive(Debug)]
+pub struct Opened {
+    /// What the peer is told of the first of them.
+    pub announced: Announced,
+    /// The same as an address.
+    pub at: SocketAddrV4,
+    /// Why that one.
+    pub why: choice::Why,
 }
 
 impl Network {
@@ -85,6 +110,7 @@ impl Network {
         Self {
             bind: ip.into(),
             announce: ip,
+            outside: Outside::default(),
         }
     }
 
@@ -100,30 +126,66 @@ impl Network {
         Self {
             bind: Place { ip, ports },
             announce,
+            outside: Outside::default(),
         }
     }
 
-    /// What goes into the next message (PROTOCOL.md 4.1): behind a router that forwards its ports the
-    /// address changes and the port does not.
+    /// What goes into the next message of a port that no router forwards for us.
     #[must_use]
     pub fn announced(&self, port: Option<u16>) -> Announced {
-        let mut announced = Announced::new(self.announce, port);
-        if self.announce != self.bind.ip {
-            announced.connection = Some(Connection {
-                conn_type: ConnType::IpRestrictNat,
-                public_ip: Some(self.announce),
-                private_ip: Some(self.bind.ip),
-                upnp: Some(false),
-                ..Connection::direct()
-            });
+        self.choice(None, port).announced()
+    }
+
+    /// Has the router forward these ports, where there is one that does, and says what the peer is
+    /// told. The first of them is the one to announce.
+    pub async fn open(&self, doors: &[Door]) -> Opened {
+        let port = doors.first().map_or(0, |door| door.port);
+        let mapped = match (&self.outside.mapper, self.outside.held(doors)) {
+            (None, _) => None,
+            (Some(_), Some(external)) => Some(external),
+            (Some(mapper), None) => match mapper.open(doors, &self.outside.closing).await {
+                Ok(held) => {
+                    let external = held.external;
+                    self.outside.hold(doors, held);
+                    Some(external)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, port, "the router does not forward");
+                    None
+                }
+            },
+        };
+        let choice = self.choice(mapped, Some(port));
+        tracing::info!(ip = %choice.ip, port = choice.port, why = %choice.why, "announced");
+        Opened {
+            announced: choice.announced(),
+            at: SocketAddrV4::new(choice.ip, choice.port.unwrap_or(port)),
+            why: choice.why,
         }
-        announced
+    }
+
+    fn choice(&self, mapped: Option<SocketAddrV4>, port: Option<u16>) -> Choice {
+        let known = Known {
+            set: (self.announce != self.bind.ip).then_some(self.announce),
+            interface: self.bind.ip,
+            mapped,
+            seen: self.outside.seen,
+            profile: self.outside.profile,
+        };
+        choice::choose(&known, port)
+    }
+
+    /// Waits until the router has taken back what was opened, once the session has dropped it.
+    pub async fn closed(closing: TaskTracker) {
+        closing.close();
+        let _ = tokio::time::timeout(CLOSING, closing.wait()).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invitation::ConnType;
 
     #[test]
     fn ranges_are_read_or_explained() {
@@ -150,6 +212,7 @@ mod tests {
         let behind = Network {
             bind: Ipv4Addr::new(192, 168, 1, 2).into(),
             announce: Ipv4Addr::new(203, 0, 113, 9),
+            outside: Outside::default(),
         };
         let told = behind.announced(Some(5));
         assert_eq!((told.ip, told.port), (behind.announce, Some(5)));

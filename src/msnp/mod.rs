@@ -2,6 +2,7 @@
 //! (PROTOCOL.md section 12). Pure: bytes in, values out; the sockets are in `crate::front::proxy`.
 
 pub mod frame;
+pub mod profile;
 pub mod rewrite;
 pub mod roster;
 pub mod text;

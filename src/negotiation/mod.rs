@@ -99,7 +99,7 @@ pub enum Announcement {
 }
 
 /// The address of ours that goes into the next message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
     /// Address.
     pub ip: Ipv4Addr,

@@ -120,6 +120,7 @@ async fn rounds() -> (Vec<Duration>, Vec<Duration>) {
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
         ports: None,
+        lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: folder.path().to_owned(),
         call: Call::default(),
         unclaimed: None,
@@ -131,6 +132,7 @@ async fn rounds() -> (Vec<Duration>, Vec<Duration>) {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         server: server.ns_addr().to_string(),
         follow: false,
+        correct_profile: false,
     };
     let proxy = Proxy::bind(settings, Arc::new(hub.clone())).await.unwrap();
     let door = proxy.local_addr();

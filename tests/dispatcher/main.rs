@@ -122,6 +122,7 @@ fn side_with(
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
         ports: None,
+        lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: folder.path().join("recordings"),
         call: msn_handoff::config::Call::default(),
         unclaimed: None,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    lab::{self, Lab},
+    lab::{self, Forwarding, Lab},
     person::{Exchange, Person},
     slow,
-    support::have,
+    support::{have, until},
 };
 
 const ANN: &str = "ann@example.com";
@@ -165,14 +165,14 @@ async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_i
     let way = slow.inside();
     let (late, uneven) = (Duration::from_millis(30), Duration::from_millis(18));
     way.run(slow::forward(
-        [198, 18, 0, 30].into(),
-        [198, 18, 0, 20].into(),
+        [44, 128, 0, 30].into(),
+        [44, 128, 0, 20].into(),
         30000..=30015,
         late,
         uneven,
     ))
     .await;
-    let network = "[network]\nannounce = \"198.18.0.30\"\nports = \"30000-30015\"\n";
+    let network = "[network]\nannounce = \"44.128.0.30\"\nports = \"30000-30015\"\n";
     let ann = Person::at_home(&public, &server, ANN, ANNS, network).await;
     let bob = Person::at_home(&private, &server, BOB, BOBS, "").await;
     ann.types(&bob, "/invite voice").await;
@@ -212,8 +212,8 @@ async fn a_call_goes_on_when_a_home_gets_another_address() {
     ann.types(&bob, "/invite voice").await;
     ann.hears(2).await;
     bob.hears(2).await;
-    router.ip("addr del 198.18.0.10/24 dev wan");
-    router.ip("addr add 198.18.0.12/24 dev wan");
+    router.ip("addr del 44.128.0.10/24 dev wan");
+    router.ip("addr add 44.128.0.12/24 dev wan");
     let (anns, bobs) = (ann.packets().await, bob.packets().await);
     for (person, before) in [(&ann, anns), (&bob, bobs)] {
         // Three seconds more, from or to the new address.
@@ -257,6 +257,54 @@ async fn a_line_that_goes_dead_ends_the_call_in_words_on_both_sides() {
         );
     }
     ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_homes_whose_routers_forward_on_request_talk_whoever_invites() {
+    if !lab::can_build() || !have(&["baresip", "miniupnpd"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let (left, right) = (lab.router(10, 1), lab.router(11, 2));
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let _forwarders = [
+        lab.forwards(&left, 10, 1, Forwarding::Upnp, dirs[0].path())
+            .await,
+        lab.forwards(&right, 11, 2, Forwarding::Pcp, dirs[1].path())
+            .await,
+    ];
+    let (here, there) = (lab.behind(&left, 1, 2), lab.behind(&right, 2, 2));
+    let server = Exchange::open(&lab.server()).await;
+    let mut ann = Person::at_home(&here, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&there, &server, BOB, BOBS, "").await;
+    they_talk(&ann, &bob).await;
+    let told = ann.shown("the contact is at").await;
+    assert!(told.contains("44.128.0.11:"), "{told}");
+    for router in [&left, &right] {
+        let closed = || router.forwarded().is_empty().then_some(());
+        until("the end of the forwarding", closed).await;
+    }
+    ann.forget();
+    bob.forget();
+    bob.types(&ann, "/invite voice").await;
+    ann.hears(2).await;
+    bob.hears(2).await;
+    // A program that is killed takes nothing back, but what it asked for was for some minutes only.
+    ann.is_killed().await;
+    let left_open = left.forwarded();
+    assert!(left_open.len() >= 4, "{left_open:?}");
+    let leases = std::fs::read_to_string(dirs[0].path().join("leases")).unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_secs();
+    for line in leases.lines() {
+        let end: u64 = line.split(':').nth(4).unwrap().parse().unwrap();
+        assert!((now..=now + 20 * 60).contains(&end), "{line} at {now}");
+    }
+    assert_eq!(leases.lines().count(), left_open.len(), "{leases}");
     bob.leave().await;
     server.close().await;
 }

@@ -9,6 +9,7 @@ use std::{
     fs::File,
     future::Future,
     os::fd::AsFd as _,
+    path::Path,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread::JoinHandle,
@@ -16,6 +17,8 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::{runtime, sync::oneshot};
+
+use crate::support::child::Child;
 
 /// What our namespaces' names begin with; then comes the process that made them.
 const PREFIX: &str = "handoff-";
@@ -45,12 +48,24 @@ pub(crate) struct Lab {
     links: u32,
 }
 
+/// How a router can be asked to forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forwarding {
+    Upnp,
+    /// And NAT-PMP.
+    Pcp,
+}
+
+fn yes(whether: bool) -> &'static str {
+    if whether { "yes" } else { "no" }
+}
+
 /// A machine: a namespace by its name.
 #[derive(Debug, Clone)]
 pub(crate) struct Space(String);
 
 impl Lab {
-    /// With a machine at 198.18.0.1, where a server may be.
+    /// With a machine at 44.128.0.1, where a server may be.
     pub(crate) fn new() -> Self {
         forget_dead();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -62,12 +77,12 @@ impl Lab {
         };
         lab.wire = lab.machine("wire");
         lab.wire.ip("link add wire type bridge");
-        lab.wire.ip("addr add 198.18.0.1/24 dev wire");
+        lab.wire.ip("addr add 44.128.0.1/24 dev wire");
         lab.wire.ip("link set wire up");
         lab
     }
 
-    /// The machine at 198.18.0.1.
+    /// The machine at 44.128.0.1.
     pub(crate) fn server(&self) -> Space {
         self.wire.clone()
     }
@@ -94,13 +109,13 @@ impl Lab {
         space.ip(&format!("link set {dev} up"));
     }
 
-    /// Puts a machine onto the internet, at `198.18.0.{last}`.
+    /// Puts a machine onto the internet, at `44.128.0.{last}`.
     pub(crate) fn public(&mut self, space: &Space, last: u8) {
         let wire = self.wire.clone();
-        self.plug(space, "wan", &wire, "wire", &format!("198.18.0.{last}/24"));
+        self.plug(space, "wan", &wire, "wire", &format!("44.128.0.{last}/24"));
     }
 
-    /// A router at `198.18.0.{last}` for the network `192.168.{home}.0/24`. It lets in only what
+    /// A router at `44.128.0.{last}` for the network `192.168.{home}.0/24`. It lets in only what
     /// answers what went out.
     pub(crate) fn router(&mut self, last: u8, home: u8) -> Space {
         let router = self.machine(&format!("router{home}"));
@@ -123,6 +138,59 @@ impl Lab {
              }\n",
         );
         router
+    }
+
+    /// Has a router forward what the machines behind it ask for. Its state is kept in `dir`.
+    pub(crate) async fn forwards(
+        &self,
+        router: &Space,
+        last: u8,
+        home: u8,
+        forwarding: Forwarding,
+        dir: &Path,
+    ) -> Child {
+        router.nft(
+            "table inet filter {\n\
+               chain forward { type filter hook forward priority 10; policy accept; jump miniupnpd; }\n\
+               chain miniupnpd { }\n\
+               chain prerouting { type nat hook prerouting priority -100; policy accept; jump prerouting_miniupnpd; }\n\
+               chain postrouting { type nat hook postrouting priority 100; policy accept; jump postrouting_miniupnpd; }\n\
+               chain prerouting_miniupnpd { }\n\
+               chain postrouting_miniupnpd { }\n\
+             }\n",
+        );
+        let file = dir.join("miniupnpd.conf");
+        let text = format!(
+            "ext_ifname=wan\next_ip=44.128.0.{last}\nlistening_ip=lan\nhttp_port=0\nenable_natpmp={1}\nenable_upnp={2}\n\
+             secure_mode=yes\nupnp_table_name=filter\nupnp_nat_table_name=filter\n\
+             upnp_forward_chain=miniupnpd\nupnp_nat_chain=prerouting_miniupnpd\n\
+             upnp_nat_postrouting_chain=postrouting_miniupnpd\nlease_file={0}/leases\n\
+             system_uptime=yes\nuuid=00000000-0000-0000-0000-00000000000{home}\n\
+             allow 1024-65535 192.168.{home}.0/24 1024-65535\n\
+             deny 0-65535 0.0.0.0/0 0-65535\n",
+            dir.display(),
+            yes(forwarding == Forwarding::Pcp),
+            yes(forwarding == Forwarding::Upnp),
+        );
+        std::fs::write(&file, text).unwrap();
+        let pid = dir.join("pid");
+        let [ip, words @ ..] = router.enter();
+        let own = [
+            "miniupnpd",
+            "-d",
+            "-f",
+            file.to_str().unwrap(),
+            "-P",
+            pid.to_str().unwrap(),
+        ];
+        let mut forwarder = Child::start(ip, [&words[..], &own].concat(), dir);
+        forwarder
+            .printed(match forwarding {
+                Forwarding::Upnp => "HTTP listening on port",
+                Forwarding::Pcp => "Listening for NAT-PMP",
+            })
+            .await;
+        forwarder
     }
 
     /// A machine behind that router, at `192.168.{home}.{last}`.
@@ -191,6 +259,20 @@ impl Space {
         let counters = told["nftables"].as_array().unwrap();
         let counter = counters.iter().find_map(|it| it.get("counter")).unwrap();
         counter["packets"].as_u64().unwrap()
+    }
+
+    /// What it forwards because somebody asked for it.
+    pub(crate) fn forwarded(&self) -> Vec<String> {
+        let rules = self.run(&[
+            "nft",
+            "list",
+            "chain",
+            "inet",
+            "filter",
+            "prerouting_miniupnpd",
+        ]);
+        let rules = rules.lines().filter(|line| line.contains("dnat"));
+        rules.map(|line| line.trim().to_owned()).collect()
     }
 
     /// A thread in it, on which futures are run.

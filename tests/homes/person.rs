@@ -14,7 +14,7 @@ use crate::{
     support::{LIMIT, child::Child, sound::Heard},
 };
 
-/// The server of an internet, at 198.18.0.1.
+/// The server of an internet, at 44.128.0.1.
 pub(crate) struct Exchange {
     server: Option<Server>,
     inside: Inside,
@@ -24,7 +24,7 @@ impl Exchange {
     pub(crate) async fn open(space: &Space) -> Self {
         let inside = space.inside();
         let settings = ServerSettings {
-            listen: [198, 18, 0, 1].into(),
+            listen: [44, 128, 0, 1].into(),
             strict: true,
             ..ServerSettings::default()
         };
@@ -196,6 +196,12 @@ impl Person {
         for file in agent::recordings(&self.home.path().join("heard")) {
             fs::remove_file(file).unwrap();
         }
+    }
+
+    /// The proxy is killed, and cannot clean up.
+    pub(crate) async fn is_killed(&mut self) {
+        self.proxy.signal(rustix::process::Signal::KILL);
+        self.proxy.wait().await;
     }
 
     /// Signs out and ends the proxy.

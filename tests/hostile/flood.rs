@@ -84,6 +84,7 @@ async fn another_contacts_chat_passes_between_the_invitations_of_a_flood() {
         listen: "127.0.0.1:0".parse().unwrap(),
         server: server.local_addr().unwrap().to_string(),
         follow: false,
+        correct_profile: false,
     };
     let proxy = Proxy::bind(settings, Arc::clone(&counted) as Arc<dyn Invitations>);
     let proxy = proxy.await.unwrap();

@@ -107,7 +107,7 @@ fn an_accept_prepares_our_side_and_sends_the_second_accept_once() {
     assert_eq!(bench.receive(&vector("C1")).lines(), ["prepare accept"]);
     assert!(bench.receive(&vector("C1")).is_taken_silently());
     let announced = msn_handoff::negotiation::Announced::new([198, 51, 100, 20].into(), None);
-    let outcome = bench.push(Input::Ready(ID, announced.clone()));
+    let outcome = bench.push(Input::Ready(ID, announced));
     assert_eq!(outcome.lines(), ["ACCEPT", "connected 192.0.2.10"]);
     assert_eq!(outcome.sent(), vector("C2"));
     assert!(bench.push(Input::Ready(ID, announced)).is_taken_silently());

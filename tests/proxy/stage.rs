@@ -151,6 +151,7 @@ impl Front {
             listen: free(),
             server: server.to_string(),
             follow: false,
+            correct_profile: false,
         };
         let proxy = Proxy::bind(settings, Arc::clone(&fake) as Arc<dyn Invitations>)
             .await

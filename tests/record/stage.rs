@@ -112,6 +112,7 @@ impl Bob {
             policy: Policy::new(ip, Vec::new()),
             announce: ip,
             ports: None,
+            lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: dir.path().join("recordings"),
             call: Call::default(),
             unclaimed: setup.unclaimed,

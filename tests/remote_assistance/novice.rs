@@ -75,6 +75,7 @@ impl Table {
             policy: Policy::new(announce, Vec::new()),
             announce,
             ports: None,
+            lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: recordings.clone(),
             call: Call::default(),
             unclaimed: None,

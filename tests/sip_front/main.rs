@@ -813,6 +813,7 @@ async fn behind_a_router_its_address_is_told_and_ours_is_bound() {
             ports: Some(ports),
         },
         announce: router,
+        outside: msn_handoff::endpoint::outside::Outside::default(),
     };
     let handoffs = "[[handoff]]\nname = \"ours\"\nadapter = \"sip\"\nbuiltin = true\n";
     let bridge = bridge(dir.path(), handoffs);

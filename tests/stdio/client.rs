@@ -144,6 +144,7 @@ async fn the_python_client_takes_a_call_and_ends_it() {
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
         ports: None,
+        lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: theirs.path().join("recordings"),
         call: Call::default(),
         unclaimed: None,

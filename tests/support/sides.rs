@@ -87,6 +87,7 @@ impl Side {
             policy: Policy::new(announce, Vec::new()),
             announce,
             ports: None,
+            lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: folder.to_owned(),
             call: Call::default(),
             unclaimed: None,

@@ -101,7 +101,7 @@ async fn given_up(port: u16) {
     let ours = stage.is_invited(port).await;
     let silent = format!(
         "no answer from 127.0.0.1:{port} (on this machine) and no call to 127.0.0.1: a router may \
-         keep calls out, see `msn-handoff doctor`; still trying."
+         keep calls out, see `msn-handoff doctor --network`; still trying."
     );
     stage.shown(&silent).await;
     let reason = stage.ends_within(GIVEN_UP).await;

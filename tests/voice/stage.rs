@@ -98,6 +98,7 @@ impl Stage {
                 listen: (Ipv4Addr::LOCALHOST, 0).into(),
                 server: server.ns_addr().to_string(),
                 follow: false,
+                correct_profile: false,
             },
             Arc::new(hub.clone()),
         )
@@ -345,6 +346,7 @@ pub(crate) fn settings(agent: &Agent, tone: f64, mut call: Call, dir: &Path) -> 
         policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
         announce: Ipv4Addr::LOCALHOST,
         ports: None,
+        lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: heard,
         call,
         unclaimed: None,

@@ -57,6 +57,7 @@ impl Invited {
             policy: Policy::new(own, Vec::new()),
             announce: own,
             ports: None,
+            lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: folder.join("recordings"),
             call: Call::default(),
             unclaimed: None,

@@ -20,7 +20,7 @@ use super::{Order, Report, Task, relay_tcp};
 use crate::{
     bridge::{AdapterKind, Handoff},
     clock::{self, Clock},
-    endpoint::socket,
+    endpoint::{mapping::Door, socket},
     negotiation::Remote,
     shown,
 };
@@ -55,7 +55,7 @@ pub async fn run(mut task: Task) {
     let remote = loop {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match listen(&task, &mut bound).await {
-                Ok(at) => ready(&task, at),
+                Ok(at) => ready(&task, at).await,
                 Err(why) => return task.fail(why),
             },
             Some(Order::Connected(remote)) => break remote,
@@ -74,8 +74,9 @@ pub async fn run(mut task: Task) {
     }
 }
 
-fn ready(task: &Task, at: SocketAddrV4) {
-    task.report(Report::Ready(task.network.announced(Some(at.port()))));
+async fn ready(task: &Task, at: SocketAddrV4) {
+    let opened = task.network.open(&Door::both(at.port())).await;
+    task.report(Report::Ready(opened.announced));
 }
 
 /// Binds both sockets at the application's own port, or at one that is free.
@@ -222,7 +223,7 @@ async fn listen_in(
                 }
             }
             order = task.orders.recv() => match order {
-                Some(Order::Prepare(_)) => ready(task, keeping.at()),
+                Some(Order::Prepare(_)) => ready(task, keeping.at()).await,
                 Some(Order::Context(data)) => keeping.context(&data, times.today())?,
                 Some(Order::Connected(_)) => {}
                 Some(Order::End) | None => break,

@@ -16,6 +16,7 @@ mod showing;
 mod still;
 
 use super::{Order, Report, Task};
+use crate::endpoint::mapping::Door;
 use doors::Doors;
 use line::Line;
 
@@ -32,8 +33,8 @@ pub async fn run(mut task: Task) {
                     };
                 }
                 if let Some(doors) = &doors {
-                    let announced = task.network.announced(Some(doors.port()));
-                    task.report(Report::Ready(announced));
+                    let opened = task.network.open(&Door::rtp(doors.port())).await;
+                    task.report(Report::Ready(opened.announced));
                 }
             }
             Some(Order::Connected(remote)) => break remote,

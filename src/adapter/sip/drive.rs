@@ -21,7 +21,8 @@ use crate::{
     clock::Clock,
     endpoint::{
         callers::Callers,
-        place::Network,
+        mapping::Door,
+        place::{Network, Opened},
         policy::Allowed,
         socket,
         whereabouts::{self, Neighbourhood, Whereabouts},
@@ -32,7 +33,7 @@ use crate::{
         sdp::{self, Line},
         sip::{self, Host, Message, Method, Now, Token, frame::MAX_MESSAGE},
     },
-    negotiation::Remote,
+    negotiation::{Announced, Remote},
     shown,
 };
 
@@ -74,6 +75,8 @@ struct Listening {
     udp: UdpSocket,
     tcp: TcpListener,
     at: SocketAddrV4,
+    /// The same as the peer knows it.
+    told: Opened,
 }
 
 /// What came before the handshake was complete.
@@ -95,8 +98,7 @@ pub async fn run(mut task: Task) {
         };
         match order {
             Some(Order::Prepare(_)) => match prepare(&mut listening, &task.network).await {
-                Ok(at) => {
-                    let announced = task.network.announced(Some(at.port()));
+                Ok(announced) => {
                     let _ = task.reports.send(Report::Ready(announced));
                 }
                 Err(error) => {
@@ -130,7 +132,7 @@ fn unreachable(targets: &[Allowed], near: &[Neighbourhood], announced: Ipv4Addr)
         .collect();
     format!(
         "no answer from {} and no call to {announced}: a router may keep calls out, see \
-         `msn-handoff doctor`; still trying",
+         `msn-handoff doctor --network`; still trying",
         places.join(" or ")
     )
 }
@@ -145,14 +147,16 @@ fn fail(task: &Task, why: String) {
 async fn prepare(
     listening: &mut Option<Listening>,
     network: &Network,
-) -> std::io::Result<SocketAddrV4> {
+) -> std::io::Result<Announced> {
     if let Some(have) = listening {
-        return Ok(have.at);
+        return Ok(have.told.announced);
     }
     let (udp, tcp) = socket::udp_tcp_pair(network.bind.clone()).await?;
     let at = SocketAddrV4::new(network.bind.ip, udp.local_addr()?.port());
-    *listening = Some(Listening { udp, tcp, at });
-    Ok(at)
+    let told = network.open(&Door::both(at.port())).await;
+    let announced = told.announced;
+    *listening = Some(Listening { udp, tcp, at, told });
+    Ok(announced)
 }
 
 impl Early {
@@ -250,6 +254,7 @@ impl Driver {
         let mut refused = None;
         let near = whereabouts::neighbourhoods();
         let policy = task.policy.clone().with_own(listening.at.into());
+        let policy = policy.with_own(listening.told.at.into());
         for candidate in &remote.candidates {
             // Without a port the peer cannot be called, but may call.
             match policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
@@ -304,6 +309,11 @@ impl Driver {
             Err(error) => return Err((task, format!("no ports for the call: {error}"))),
         };
         let inside_at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let rtp = task.network.open(&Door::rtp(sound.peer_port())).await;
+        let video = match sound.video_port() {
+            Some(port) => Some(task.network.open(&Door::rtp(port)).await),
+            None => None,
+        };
         let (Some(bridge), Some(asking_id)) = (Token::new("bridge").ok(), token()) else {
             return Err((task, "no randomness".to_owned()));
         };
@@ -312,18 +322,18 @@ impl Driver {
             role: task.role,
             caller: task.call.caller,
             delay: Duration::try_from_secs_f32(task.call.wait).unwrap_or(WAIT),
-            own: SocketAddrV4::new(task.network.announce, listening.at.port()),
+            own: listening.told.at,
             inside: inside_at,
             candidates: targets
                 .iter()
                 .map(|target| SocketAddrV4::new(target.ip(), target.port()))
                 .collect(),
-            unreachable: unreachable(&targets, &near, task.network.announce),
+            unreachable: unreachable(&targets, &near, *listening.told.at.ip()),
             hosts: hosts.clone(),
-            peer_rtp: sound.peer_port(),
+            peer_rtp: rtp.at.port(),
             agent_rtp: sound.agent_port(),
-            video: sound.video_port().map(|port| Line {
-                port,
+            video: video.map(|told| Line {
+                port: told.at.port(),
                 formats: sdp::plain_video(),
             }),
             seeds: Box::new(seed),
@@ -379,8 +389,7 @@ impl Driver {
                 order = self.task.orders.recv() => match order {
                     Some(Order::End) | None => self.feed(Input::HangUp).await,
                     Some(Order::Prepare(_)) => {
-                        let at = self.listening.at;
-                        self.report(Report::Ready(self.task.network.announced(Some(at.port()))));
+                        self.report(Report::Ready(self.listening.told.announced));
                     }
                     Some(Order::Connected(_) | Order::Context(_)) => {}
                 },
@@ -698,7 +707,7 @@ impl Driver {
 
     /// Whether a connection is taken: of the peer, or of one that may turn out to be it.
     fn may_connect(&self, from: SocketAddrV4) -> bool {
-        let may = self.callers.knows(*from.ip()) || self.callers.may_be(*from.ip());
+        let may = self.callers.knows(*from.ip()) || self.callers.may_introduce_itself(*from.ip());
         if !may {
             debug!(invitation = self.task.invitation.0, %from, "a stranger; turned away");
         }
@@ -717,7 +726,9 @@ impl Driver {
             && (named(&fields.via.host)
                 || fields.contact.as_ref().is_some_and(|it| named(it.host())));
         // In mid-call its address may change.
-        if introduced && self.callers.may_be(*source.ip()) || self.front.is_of_call(message) {
+        if introduced && self.callers.may_introduce_itself(*source.ip())
+            || self.front.is_of_call(message)
+        {
             self.callers.learn(*source.ip());
             self.front.meet(*source.ip());
         }

@@ -30,9 +30,10 @@ use crate::{
         relay_tcp,
     },
     clock::Clock,
-    endpoint::callers::Callers,
+    endpoint::{callers::Callers, mapping::Door, place::Opened},
     launch::Exit,
     media::sip::{Now, Token, frame::MAX_MESSAGE},
+    negotiation::Announced,
 };
 
 /// How long, after the end, a BYE may wait for its answer.
@@ -49,7 +50,13 @@ pub(super) async fn run(mut task: Task, peers: Callers) {
     let user = Token::new("bridge").map_err(|error| error.to_string());
     let bound = Listening::bind(&task.network.bind, found.port).await;
     match user.and_then(|user| Ok((user, bound?))) {
-        Ok((user, listening)) => Driver::new(task, peers, user, listening, found).run().await,
+        Ok((user, listening)) => {
+            let sip = task.network.open(&Door::both(listening.sip.port())).await;
+            // The contact's client knows no other port for it than ours.
+            task.network.open(&[Door::tcp(listening.t120.port())]).await;
+            let driver = Driver::new(task, peers, user, listening, found, sip);
+            driver.run().await;
+        }
         Err(why) => {
             task.fail(why);
             if let Some(program) = found.program {
@@ -79,6 +86,8 @@ struct Driver {
     udp: UdpSocket,
     taker: Taker,
     program: Option<Started>,
+    /// What the peer is told of where SIP is listened for.
+    told: Announced,
     /// Where connections arrive, and T.120's own.
     sip: SocketAddrV4,
     t120: SocketAddrV4,
@@ -97,7 +106,14 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(task: Task, peers: Callers, user: Token, listening: Listening, found: Found) -> Self {
+    fn new(
+        task: Task,
+        peers: Callers,
+        user: Token,
+        listening: Listening,
+        found: Found,
+        told: Opened,
+    ) -> Self {
         let Listening {
             udp,
             tcp,
@@ -110,7 +126,7 @@ impl Driver {
             tasks.spawn(relay_tcp::accept(listener, port, arrived.clone()));
         }
         let setup = Setup {
-            own: SocketAddrV4::new(task.network.announce, sip.port()),
+            own: told.at,
             port: t120.port(),
             user,
             seeds: Box::new(seed),
@@ -123,6 +139,7 @@ impl Driver {
             udp,
             taker: found.taker,
             program: found.program,
+            told: told.announced,
             sip,
             t120,
             arrivals,
@@ -138,8 +155,7 @@ impl Driver {
     }
 
     fn ready(&self) {
-        let announced = self.task.network.announced(Some(self.sip.port()));
-        self.task.report(Report::Ready(announced));
+        self.task.report(Report::Ready(self.told));
     }
 
     async fn run(mut self) {

@@ -65,6 +65,8 @@ pub(super) struct Account {
     pub(super) address: String,
     /// The address of ours that leads to the server.
     leads: Option<Ipv4Addr>,
+    /// Where the server sees that.
+    seen: Mutex<Option<Ipv4Addr>>,
     notification: Ways<mpsc::Sender<Injection>>,
     state: Mutex<State>,
     /// Cancelled when the client has signed out.
@@ -108,6 +110,10 @@ impl Carrier for Handle {
         self.0.leads.filter(|_| self.0.shared.follows)
     }
 
+    fn seen_ip(&self) -> Option<Ipv4Addr> {
+        *super::lock(&self.0.seen)
+    }
+
     fn show(&self, peer: &str, line: &str) {
         self.0.show(peer, text::payload(line));
     }
@@ -134,6 +140,7 @@ impl Account {
             version,
             address,
             leads,
+            seen: Mutex::default(),
             notification,
             state: Mutex::default(),
             stop: shared.last.1.child_token(),
@@ -143,6 +150,11 @@ impl Account {
         // Nobody else sets it.
         let _ = account.id.set(id);
         account
+    }
+
+    /// The server says where it sees us.
+    pub(super) fn seen(&self, ip: Ipv4Addr) {
+        *super::lock(&self.seen) = Some(ip);
     }
 
     /// The client has signed out. What the dispatcher still has to say goes to open switchboards.

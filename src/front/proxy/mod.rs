@@ -56,6 +56,8 @@ pub struct ProxySettings {
     /// Peers are told the address that leads to the server at each sign-in, because it may have
     /// changed since the start.
     pub follow: bool,
+    /// The profile is given to clients as it would be without us.
+    pub correct_profile: bool,
 }
 
 /// A proxy that listens and is not serving yet.
@@ -71,6 +73,7 @@ struct Shared {
     listening: SocketAddr,
     /// Peers are told the address that led to the server.
     follows: bool,
+    corrects_profile: bool,
     invitations: Arc<dyn Invitations>,
     tickets: Mutex<Tickets>,
     redirects: Mutex<Redirects>,
@@ -110,6 +113,7 @@ impl Proxy {
             server: settings.server,
             listening: listener.local_addr()?,
             follows: settings.follow,
+            corrects_profile: settings.correct_profile,
             invitations,
             tickets: Mutex::default(),
             redirects: Mutex::default(),

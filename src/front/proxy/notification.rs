@@ -3,7 +3,7 @@
 //! out of the replies (12.5).
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
 
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::msnp::{
     frame::{Item, Side, word},
+    profile,
     rewrite::{self, Transfer},
 };
 
@@ -36,10 +37,12 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             return;
         }
     };
-    let leads = match upstream.local_addr().map(|own| own.ip()) {
-        Ok(IpAddr::V4(ip)) => Some(ip),
-        Ok(IpAddr::V6(_)) | Err(_) => None,
+    let v4 = |address: std::io::Result<SocketAddr>| match address {
+        Ok(SocketAddr::V4(at)) => Some(at),
+        Ok(SocketAddr::V6(_)) | Err(_) => None,
     };
+    let leads = v4(upstream.local_addr());
+    let from = v4(client.peer_addr());
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
     let (to_server, up_queue) = outbox::outbox();
@@ -60,7 +63,9 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             shared,
             own,
             leads,
+            from,
             version: 0,
+            seen: None,
             ways: Ways {
                 to_server,
                 to_client,
@@ -100,17 +105,31 @@ struct FromServer {
     /// Where the client reached us.
     own: SocketAddr,
     /// Where we reached the server from.
-    leads: Option<Ipv4Addr>,
+    leads: Option<SocketAddrV4>,
+    /// Where the client reached us from.
+    from: Option<SocketAddrV4>,
     version: u8,
+    /// Where the server sees us.
+    seen: Option<Ipv4Addr>,
     ways: Ways<mpsc::Sender<Injection>>,
     signed_in: SignedIn,
 }
 
 impl Handler for FromServer {
     async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
-        let Item::Line(line) = item else {
-            out.extend_from_slice(item.bytes());
-            return;
+        let line = match item {
+            Item::Line(line) => line,
+            Item::Message { line, payload, .. } => {
+                match self.profile(line, payload) {
+                    Some(corrected) => out.extend_from_slice(&corrected),
+                    None => out.extend_from_slice(item.bytes()),
+                }
+                return;
+            }
+            Item::Raw(bytes) => {
+                out.extend_from_slice(bytes);
+                return;
+            }
         };
         let verb = word(line, 0);
         match verb {
@@ -133,6 +152,20 @@ impl Handler for FromServer {
 }
 
 impl FromServer {
+    /// Takes from a profile where the server sees us; gives it as it would be without us, if that is
+    /// wanted.
+    fn profile(&mut self, line: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+        let seen = profile::read(payload)?;
+        self.seen = Some(seen.ip);
+        if let Some(account) = self.account() {
+            account.seen(seen.ip);
+        }
+        let (proxy, client) = (self.leads?, self.from?);
+        self.shared
+            .corrects_profile
+            .then(|| profile::write(line, payload, profile::without_proxy(seen, proxy, client)))
+    }
+
     fn account(&self) -> Option<Arc<Account>> {
         super::lock(&self.signed_in).clone()
     }
@@ -147,9 +180,12 @@ impl FromServer {
             handle,
             self.version,
             address,
-            self.leads,
+            self.leads.map(|at| *at.ip()),
             self.ways.clone(),
         );
+        if let Some(seen) = self.seen {
+            account.seen(seen);
+        }
         *super::lock(&self.signed_in) = Some(account);
     }
 
