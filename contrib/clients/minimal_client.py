@@ -12,6 +12,7 @@ Only the standard library is used.
 """
 
 import asyncio
+import base64
 import json
 import sys
 
@@ -23,6 +24,7 @@ class Handoff:
         self.client = client
         self.waiting = {}
         self.last = 0
+        self.gone = False
 
     async def start(self, command):
         self.process = await asyncio.create_subprocess_exec(
@@ -37,14 +39,22 @@ class Handoff:
         while line := await self.process.stdout.readline():
             said = json.loads(line)
             if "send" in said:
-                await self.client.send_invitation(**said["send"])
+                send = said["send"]
+                payload = send.get("payload", "").encode() or base64.b64decode(send["payload64"])
+                await self.client.send_invitation(send["to"], payload, send["delivery"])
             elif "show" in said:
                 self.client.show(said["show"]["peer"], said["show"]["line"])
             elif said.get("id") in self.waiting:
                 self.waiting.pop(said["id"]).set_result(said)
+        for answer in self.waiting.values():
+            answer.set_result({})
+        self.waiting.clear()
+        self.gone = True
 
     async def tell(self, told, **more):
-        """Tells something, and gives the answer."""
+        """Tells something, and gives the answer; nothing when the program has left."""
+        if self.gone:
+            return {}
         self.last += 1
         answer = self.waiting[self.last] = asyncio.get_running_loop().create_future()
         line = json.dumps({"id": self.last, "told": told, **more})
@@ -100,6 +110,8 @@ class Switchboard(Connection):
     def __init__(self, client):
         self.client = client
         self.members = set()
+        # Which of our messages a NAK is about.
+        self.deliveries = {}
 
     async def answer(self, account, cookie, session):
         self.command("ANS", f"{account} {cookie} {session}")
@@ -128,6 +140,9 @@ class Switchboard(Connection):
                 await self.client.left(self, words[1])
             elif words[0] == "MSG":
                 await self.client.message(words[1], payload)
+            elif words[0] == "NAK" and int(words[1]) in self.deliveries:
+                delivery = self.deliveries.pop(int(words[1]))
+                await self.client.handoff.tell("undelivered", delivery=delivery)
         for member in list(self.members):
             self.members.discard(member)
             await self.client.left(self, member)
@@ -185,10 +200,14 @@ class Client:
 
     async def message(self, sender, payload):
         if b"text/x-msmsgsinvite" in payload:
-            if await self.handoff.takes("message", **{"from": sender}, payload=payload.decode()):
+            try:
+                told = {"payload": payload.decode()}
+            except UnicodeDecodeError:
+                told = {"payload64": base64.b64encode(payload).decode()}
+            if await self.handoff.takes("message", **{"from": sender}, **told):
                 return
         if b"text/plain" in payload:
-            self.show(sender, payload.split(b"\r\n\r\n", 1)[1].decode())
+            self.show(sender, payload.partition(b"\r\n\r\n")[2].decode(errors="replace"))
 
     async def left(self, switchboard, contact):
         if not any(contact in it.members for it in self.switchboards if it is not switchboard):
@@ -198,7 +217,8 @@ class Client:
         async def send():
             try:
                 switchboard = await self.with_contact(to)
-                switchboard.command("MSG", "N", payload.encode())
+                switchboard.deliveries[switchboard.last + 1] = delivery
+                switchboard.command("MSG", "N", payload)
             except (OSError, asyncio.TimeoutError):
                 await self.handoff.tell("undelivered", delivery=delivery)
 
@@ -226,7 +246,7 @@ class Client:
 
 async def after(first, then):
     if first:
-        await first
+        await asyncio.wait([first])
     await then
 
 

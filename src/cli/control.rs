@@ -91,14 +91,13 @@ impl Door {
         Ok(Client::connect(&place).await?)
     }
 
-    fn print(&self, value: &impl serde::Serialize, words: &str) -> Result<(), Failure> {
+    /// False when nobody reads any more.
+    fn print(&self, value: &impl serde::Serialize, words: &str) -> Result<bool, Failure> {
         if self.json {
             let line = serde_json::to_string(value).map_err(Failure::new)?;
-            super::print(&format!("{line}\n"));
-        } else {
-            super::print(words);
+            return Ok(super::try_print(&format!("{line}\n")));
         }
-        Ok(())
+        Ok(super::try_print(words))
     }
 }
 
@@ -108,7 +107,7 @@ pub(super) fn list(arguments: &List, config: &Config) -> Result<(), Failure> {
         let mut client = door.connect(config).await?;
         Ok::<_, Failure>(client.ask(Verb::List).await?)
     })?;
-    door.print(&done, &table(&done))
+    door.print(&done, &table(&done)).map(drop)
 }
 
 pub(super) fn invite(arguments: Invite, config: &Config) -> Result<(), Failure> {
@@ -127,7 +126,7 @@ pub(super) fn invite(arguments: Invite, config: &Config) -> Result<(), Failure> 
         "{} is invited ({id}). What becomes of it: msn-handoff events --follow\n",
         arguments.contact
     );
-    door.print(&done, &words)
+    door.print(&done, &words).map(drop)
 }
 
 pub(super) fn on_one(act: Act, arguments: &OnOne, config: &Config) -> Result<(), Failure> {
@@ -143,7 +142,7 @@ pub(super) fn on_one(act: Act, arguments: &OnOne, config: &Config) -> Result<(),
         Ok::<_, Failure>((done, meant))
     })?;
     let words = format!("{} with {}: {}\n", meant.name, meant.peer, act.done());
-    door.print(&done, &words)
+    door.print(&done, &words).map(drop)
 }
 
 pub(super) fn events(arguments: &Events, config: &Config) -> Result<(), Failure> {
@@ -153,8 +152,8 @@ pub(super) fn events(arguments: &Events, config: &Config) -> Result<(), Failure>
         client.ask(Verb::Events).await?;
         loop {
             let event = client.event().await?;
-            door.print(&event, &words(&event))?;
-            if !arguments.follow {
+            let read = door.print(&event, &words(&event))?;
+            if !read || !arguments.follow {
                 return Ok(());
             }
         }
@@ -182,19 +181,27 @@ impl Act {
 /// The one that is meant.
 fn meant(which: &[String], act: Act, open: Vec<Listed>) -> Result<Listed, Failure> {
     let fits = |listed: &Listed| {
+        // What is shared is not meant by chance.
+        let named = which.iter().any(|word| !word.contains('@'));
         (act == Act::HangUp || listed.asks)
+            && (act != Act::Accept || listed.shares.is_none() || named)
             && which.iter().all(|word| match word.parse::<Id>() {
                 Ok(id) => listed.invitation == id,
                 Err(_) if word.contains('@') => listed.peer.eq_ignore_ascii_case(word),
                 Err(_) => listed.application.starts_with(&word.to_lowercase()),
             })
     };
+    let open_shares = act == Act::Accept && open.iter().any(|it| it.asks && it.shares.is_some());
     let mut meant: Vec<Listed> = open.into_iter().filter(fits).collect();
     match (meant.pop(), meant.is_empty()) {
         (Some(one), true) => Ok(one),
         (None, _) => Err(Failure::new(match (act, which) {
             (_, [_, ..]) => "no open invitation fits that; `msn-handoff list` shows what is open",
             (Act::HangUp, _) => "nothing is open",
+            _ if open_shares => {
+                "what waits would share something of this machine: name it, as in \
+                 `msn-handoff accept remote-assistance`"
+            }
             _ => "no offer waits for an answer",
         })),
         (Some(last), false) => {
@@ -274,6 +281,7 @@ mod tests {
             lost: None,
             reordered: None,
             duplicates: None,
+            shares: None,
             jitter: None,
         }
     }

@@ -1,6 +1,6 @@
 //! `msn-handoff doctor`: what is installed, what is not, and what to install.
 
-use std::{fmt::Write, net::Ipv4Addr, path::Path};
+use std::{fmt::Write, path::Path};
 
 use super::{Failure, network};
 use crate::{
@@ -51,8 +51,7 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<(), Fa
             let _ = writeln!(text, "configuration: WITHOUT EFFECT: {told}");
         }
     }
-    // The route to the documentation network is the default route; nothing is sent.
-    let route = runtime.block_on(own::address_towards(Ipv4Addr::new(192, 0, 2, 1)));
+    let route = runtime.block_on(own::default());
     let _ = match (
         configuration
             .as_ref()

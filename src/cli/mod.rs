@@ -181,9 +181,16 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Prints to standard output. Whoever closed it has read enough.
 fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// The same; false when nobody reads any more.
+fn try_print(text: &str) -> bool {
     let mut out = std::io::stdout();
     // A question has no end of line, and is seen before it is answered.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_ok()
 }
 
 fn load(path: Option<&std::path::Path>) -> Result<Config, Failure> {

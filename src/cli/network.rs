@@ -86,8 +86,7 @@ async fn look(config: &Config) -> Found {
     };
     let interface = match towards {
         Some(ip) => Some(ip),
-        // The way to the documentation network is the default way; nothing is sent.
-        None => own::address_towards(Ipv4Addr::new(192, 0, 2, 1)).await.ok(),
+        None => own::default().await.ok(),
     };
     let Some(interface) = interface else {
         "no way leads out of this machine".clone_into(&mut found.why);

@@ -35,12 +35,9 @@ pub(super) fn run(arguments: &Arguments, mut config: Config) -> Result<(), Failu
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
-    // The route to the documentation network is the default route; nothing is sent.
     let announce = match config.network.announce {
         Some(ip) => ip,
-        None => own::address_towards(Ipv4Addr::new(192, 0, 2, 1))
-            .await
-            .unwrap_or(Ipv4Addr::UNSPECIFIED),
+        None => own::default().await.unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
     if let Err(error) = launch::reap_leftovers(&launch::programs_folder()) {
         tracing::warn!(%error, "cannot look for programs of an earlier run");

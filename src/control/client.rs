@@ -1,6 +1,6 @@
 //! The other end of the control socket: what the command line uses, and another program may.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -9,6 +9,9 @@ use tokio::{
 
 use super::protocol::{Done, Greeting, Happened, Line, Request, VERSION, Verb};
 use crate::endpoint::socket;
+
+/// How long it may take to say who it is.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// A connection to a running `msn-handoff`.
 #[derive(Debug)]
@@ -66,7 +69,16 @@ impl Client {
             last: 0,
             early: Vec::new(),
         };
-        let greeting: Greeting = serde_json::from_str(&client.line().await?)?;
+        let greeting = tokio::time::timeout(GREETING, client.line())
+            .await
+            .map_err(|_| ClientError::NotRunning(path.display().to_string()))??;
+        if let Ok(Line::Refused { error, .. }) = serde_json::from_str(&greeting) {
+            return Err(ClientError::Refused {
+                reason: error.reason,
+                message: error.message,
+            });
+        }
+        let greeting: Greeting = serde_json::from_str(&greeting)?;
         if greeting.protocol != VERSION {
             return Err(ClientError::Version(greeting.protocol));
         }

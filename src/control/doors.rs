@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::{net::UnixListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use zbus::Connection;
+use zbus::connection;
 
 use super::{
     bus, hook, notification,
@@ -16,6 +16,9 @@ use crate::{config::Config, dispatcher::Dispatcher};
 /// How long the bus may take for the last words. It starts programs for those who ask for them, and
 /// such a program may never be ready.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long another program on the bus may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lets that run, and not much longer than until `stop`.
 async fn until<T>(stop: CancellationToken, serving: impl Future<Output = T>) -> Option<T> {
@@ -41,7 +44,15 @@ pub async fn open(
         let hooks = config.hook.clone().into();
         doors.spawn(hook::serve(hooks, dispatcher.clone(), stop.clone()));
     }
-    if settings.enabled {
+    if !settings.enabled {
+        // The service manager goes on to listen: whoever connects is not kept waiting.
+        if let Some(listener) = given {
+            let stop = stop.clone();
+            doors.spawn(async move {
+                while let Some(Ok(_)) = stop.run_until_cancelled(listener.accept()).await {}
+            });
+        }
+    } else {
         let place = settings.socket.clone();
         let place = place.unwrap_or_else(socket::usual_place);
         let door = match given {
@@ -61,7 +72,9 @@ pub async fn open(
     if !settings.dbus && !settings.notifications {
         return doors;
     }
-    let connection = match Connection::session().await {
+    // Who does not answer must not keep the others waiting.
+    let builder = connection::Builder::session().method_timeout(PATIENCE);
+    let connection = match builder.build().await {
         Ok(connection) => connection,
         Err(error) => {
             tracing::info!(%error, "no session bus, so no D-Bus service and no notifications");

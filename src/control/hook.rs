@@ -1,9 +1,16 @@
 //! Runs the user's programs when something happens. No shell: the arguments are as the configuration
 //! says, and all there is to know stands in the environment.
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{collections::HashMap, ffi::OsString, sync::Arc, time::Duration};
 
-use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
+use tokio::{
+    sync::{
+        Semaphore,
+        broadcast::error::{RecvError, TryRecvError},
+        oneshot,
+    },
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::Happened;
@@ -16,8 +23,10 @@ use crate::{
     negotiation::{InvitationId, Role},
 };
 
-/// Most hooks that run at a time.
+/// Most hooks that run at a time, besides those that answer: these may wait for a person.
 const MOST: usize = 16;
+/// Most that run or wait for their turn.
+const MOST_WAITING: usize = 256;
 /// How long one may run that answers nothing.
 const WITHIN: Duration = Duration::from_secs(60);
 /// How long it may take to leave when it is told to.
@@ -28,49 +37,95 @@ const VARIABLE: &str = "MSN_HANDOFF_";
 /// Runs hooks until `stop`; then waits for those that still run, for a moment.
 pub async fn serve(hooks: Arc<[Hook]>, dispatcher: Dispatcher, stop: CancellationToken) {
     let mut events = dispatcher.events();
-    let mut running = JoinSet::new();
+    let mut running = Running {
+        hooks,
+        dispatcher,
+        tasks: JoinSet::new(),
+        places: Arc::new(Semaphore::new(MOST)),
+        last: HashMap::new(),
+    };
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
-            Some(_) = running.join_next() => continue,
+            Some(_) = running.tasks.join_next() => continue,
             () = stop.cancelled() => break,
         };
         match event {
-            Ok(event) => begin(&hooks, &event, &dispatcher, &mut running),
+            Ok(event) => running.begin(&event),
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "events without their hooks"),
             Err(RecvError::Closed) => break,
         }
     }
-    while let Ok(event) = events.try_recv() {
-        begin(&hooks, &event, &dispatcher, &mut running);
+    loop {
+        match events.try_recv() {
+            Ok(event) => running.begin(&event),
+            Err(TryRecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "events without their hooks");
+            }
+            Err(_) => break,
+        }
     }
-    let all = async { while running.join_next().await.is_some() {} };
+    let all = async { while running.tasks.join_next().await.is_some() {} };
     // The rest ends as it is dropped.
     let _ = tokio::time::timeout(GRACE * 2, all).await;
 }
 
-fn begin(hooks: &[Hook], event: &Event, dispatcher: &Dispatcher, running: &mut JoinSet<()>) {
-    let Some(happened) = Happened::of(event) else {
-        return;
-    };
-    for hook in hooks.iter().filter(|hook| is_for(hook, &happened)) {
-        if running.len() >= MOST {
-            tracing::warn!(
-                hook = hook.run.first(),
-                "too many hooks run: this one was left out"
+/// What runs, and what waits for its turn.
+struct Running {
+    hooks: Arc<[Hook]>,
+    dispatcher: Dispatcher,
+    tasks: JoinSet<()>,
+    places: Arc<Semaphore>,
+    /// The end of the last one of each hook and invitation: they run one after the other, in the order
+    /// of the events.
+    last: HashMap<(usize, InvitationId), oneshot::Receiver<()>>,
+}
+
+impl Running {
+    fn begin(&mut self, event: &Event) {
+        let Some(happened) = Happened::of(event) else {
+            return;
+        };
+        let hooks = Arc::clone(&self.hooks);
+        let mine = hooks.iter().enumerate();
+        for (number, hook) in mine.filter(|(_, hook)| is_for(hook, &happened)) {
+            if self.tasks.len() >= MOST_WAITING {
+                tracing::warn!(
+                    hook = hook.run.first(),
+                    "too many hooks run: this one was left out"
+                );
+                continue;
+            }
+            // What is shared is no rule's to give, so a hook must be for that application by name.
+            let answers = hook.answers
+                && event.what == What::Offered
+                && event.role == Role::Invitee
+                && (hook.application.is_some() || !shares(&self.dispatcher, event.invitation));
+            let (done, ended) = oneshot::channel();
+            let before = self.last.insert((number, event.invitation), ended);
+            let places = (!answers).then(|| Arc::clone(&self.places));
+            let run = run(
+                plan(hook, &happened),
+                answers.then_some(event.invitation),
+                self.dispatcher.clone(),
             );
-            continue;
+            self.tasks.spawn(async move {
+                if let Some(before) = before {
+                    // However it ended.
+                    let _ = before.await;
+                }
+                let _place = match places {
+                    Some(places) => places.acquire_owned().await.ok(),
+                    None => None,
+                };
+                run.await;
+                drop(done);
+            });
         }
-        // What is shared is no rule's to give, so a hook must be for that application by name.
-        let answers = hook.answers
-            && event.what == What::Offered
-            && event.role == Role::Invitee
-            && (hook.application.is_some() || !shares(dispatcher, event.invitation));
-        running.spawn(run(
-            plan(hook, &happened),
-            answers.then_some(event.invitation),
-            dispatcher.clone(),
-        ));
+        if matches!(event.what, What::Ended { .. }) {
+            self.last
+                .retain(|(_, invitation), _| *invitation != event.invitation);
+        }
     }
 }
 

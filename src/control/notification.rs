@@ -92,18 +92,24 @@ pub async fn serve(
     };
     loop {
         tokio::select! {
+            // A button is told before the end of its notification, and read before it.
+            biased;
+            Some(signal) = pressed.next() => {
+                // A signal of another shape is nobody's we know.
+                if let Ok(pressed) = signal.args() {
+                    asking.pressed(*pressed.id(), pressed.action_key());
+                }
+            }
+            Some(signal) = closed.next() => {
+                if let Ok(closed) = signal.args() {
+                    asking.shown.remove(closed.id());
+                }
+            }
             event = events.recv() => match event {
                 Ok(event) => asking.happened(&event).await,
                 Err(RecvError::Lagged(_)) => asking.close_answered().await,
                 Err(RecvError::Closed) => break,
             },
-            Some(signal) = pressed.next() => {
-                let pressed = signal.args()?;
-                asking.pressed(*pressed.id(), pressed.action_key());
-            }
-            Some(signal) = closed.next() => {
-                asking.shown.remove(signal.args()?.id());
-            }
             () = stop.cancelled() => break,
         }
     }

@@ -149,6 +149,9 @@ pub struct Listed {
     pub state: String,
     /// Whether `accept` or `decline` is waited for.
     pub asks: bool,
+    /// What the contact would see of this machine, in words, where a yes shares something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
     /// For how many seconds it has been running, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
@@ -271,6 +274,7 @@ impl From<Open> for Listed {
         Self {
             invitation: Id(open.invitation),
             asks: open.asks_us(),
+            shares: open.shares,
             account: open.account,
             peer: open.peer,
             application: open.application,

@@ -14,7 +14,10 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{
-        broadcast::{self, error::RecvError},
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
         mpsc,
     },
     task::JoinSet,
@@ -36,6 +39,8 @@ use crate::{
 const MAX_CLIENTS: usize = 32;
 /// How long an accept that failed is left alone.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often is looked whether a client that only listens is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a client may take to read the last lines.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -97,8 +102,9 @@ impl Door {
                 Ok((stream, _)) if !is_ours(&stream) => {
                     tracing::warn!("control: somebody else's process was turned away");
                 }
-                Ok(_) if clients.len() >= MAX_CLIENTS => {
+                Ok((stream, _)) if clients.len() >= MAX_CLIENTS => {
                     tracing::warn!("control: too many clients");
+                    turn_away(&stream);
                 }
                 Ok((stream, _)) => {
                     clients.spawn(serve(stream, dispatcher.clone(), stop.clone()));
@@ -109,7 +115,22 @@ impl Door {
                 }
             }
         }
-        while clients.join_next().await.is_some() {}
+        let all = async { while clients.join_next().await.is_some() {} };
+        // Who does not read is left behind.
+        let _ = tokio::time::timeout(FAREWELL * 2, all).await;
+    }
+}
+
+/// Tells one client too many what is wrong, if it takes that at once.
+fn turn_away(stream: &UnixStream) {
+    let error = Refusal {
+        reason: "busy".to_owned(),
+        message: format!("{MAX_CLIENTS} others are connected already"),
+    };
+    let id = serde_json::Value::Null;
+    if let Ok(mut bytes) = serde_json::to_vec(&Line::Refused { id, error }) {
+        bytes.push(b'\n');
+        let _ = stream.try_write(&bytes);
     }
 }
 
@@ -165,6 +186,12 @@ async fn converse(
                 None if events.is_none() => return Ok(()),
                 None => said_all = true,
             },
+            // Nothing else tells that it is gone while nothing happens.
+            () = tokio::time::sleep(LOOK_EVERY), if said_all => {
+                if is_gone(&writer) {
+                    return Ok(());
+                }
+            }
             event = next(events.as_mut()) => match event {
                 Ok(event) => tell(&mut writer, &event).await?,
                 Err(RecvError::Lagged(missed)) => {
@@ -176,13 +203,35 @@ async fn converse(
         }
     }
     let last_words = async {
-        while let Some(Ok(event)) = events.as_mut().map(broadcast::Receiver::try_recv) {
-            tell(&mut writer, &event).await?;
+        while let Some(events) = &mut events {
+            match events.try_recv() {
+                Ok(event) => tell(&mut writer, &event).await?,
+                Err(TryRecvError::Lagged(missed)) => {
+                    write(&mut writer, &Line::Missed { missed }).await?;
+                }
+                Err(_) => break,
+            }
         }
         Ok(())
     };
     let told = tokio::time::timeout(FAREWELL, last_words).await;
     told.unwrap_or(Ok(()))
+}
+
+/// Whether nobody is at the other end any more; one that only writes nothing more is there.
+fn is_gone(writer: &OwnedWriteHalf) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut asked = [PollFd::new(writer.as_ref(), PollFlags::empty())];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let found = poll(&mut asked, Some(&at_once)).is_ok();
+    found
+        && asked
+            .iter()
+            .any(|it| it.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 async fn next(events: Option<&mut broadcast::Receiver<Event>>) -> Result<Event, RecvError> {

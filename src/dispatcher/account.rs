@@ -106,7 +106,13 @@ impl Account {
     }
 
     /// An invitation payload from the peer.
-    pub(super) fn received(&mut self, shared: &Arc<Shared>, peer: &str, payload: &[u8]) -> Verdict {
+    pub(super) fn received(
+        &mut self,
+        shared: &Arc<Shared>,
+        peer: &str,
+        payload: &[u8],
+        ending: bool,
+    ) -> Verdict {
         let message = match Message::read(payload) {
             Ok(message) => message,
             Err(error) => {
@@ -115,6 +121,8 @@ impl Account {
             }
         };
         let treated = match message.command() {
+            // What would end at once is not begun.
+            Command::Invite if ending => Treated::Pass,
             Command::Invite => treatment::of(&shared.settings, &message),
             _ => Treated::Pass,
         };

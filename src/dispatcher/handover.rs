@@ -8,7 +8,7 @@ use super::{AccountId, Shared, VerbError};
 use crate::{
     adapter::{self, Order, Task},
     bridge::Bridge,
-    endpoint::{place::Network, whereabouts},
+    endpoint::{own, place::Network, whereabouts},
     invitation::Medium,
     negotiation::{InvitationId, Role},
 };
@@ -80,6 +80,11 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
     };
     shared.tasks.spawn_on(
         async move {
+            // There was no network yet when we began.
+            let announce = match announce.is_unspecified() {
+                true => own::default().await.unwrap_or(announce),
+                false => announce,
+            };
             let mut network = Network::announcing(announce, ports).await;
             if network.announce == network.bind.ip {
                 network.outside = lookout.look(network.bind.ip).await;

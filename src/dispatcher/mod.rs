@@ -119,6 +119,8 @@ struct Shared {
 #[derive(Default)]
 struct Accounts {
     last: u64,
+    /// Nothing new is begun.
+    ending: bool,
     table: BTreeMap<AccountId, Account>,
 }
 
@@ -150,6 +152,7 @@ impl Dispatcher {
     pub async fn shutdown(&self) {
         {
             let mut accounts = self.shared.lock();
+            accounts.ending = true;
             for account in accounts.table.values_mut() {
                 account.end_all(&self.shared);
             }
@@ -240,8 +243,9 @@ impl Invitations for Dispatcher {
 
     fn received(&self, id: AccountId, peer: &str, payload: &[u8]) -> Verdict {
         let mut accounts = self.shared.lock();
+        let ending = accounts.ending;
         match accounts.here(id) {
-            Some(account) => account.received(&self.shared, peer, payload),
+            Some(account) => account.received(&self.shared, peer, payload, ending),
             None => Verdict::Pass,
         }
     }

@@ -7,6 +7,7 @@ pub mod default_route;
 pub mod mapping;
 pub mod outside;
 pub mod own;
+pub mod owner;
 pub mod place;
 pub mod policy;
 pub mod socket;

@@ -12,6 +12,15 @@ pub async fn address_towards(remote: Ipv4Addr) -> io::Result<Ipv4Addr> {
     socket::route_towards(remote).await
 }
 
+/// The address of the interface that leads out by default. Nothing is sent.
+///
+/// # Errors
+/// When no way leads out.
+pub async fn default() -> io::Result<Ipv4Addr> {
+    // The way to the documentation network is the default way.
+    address_towards(Ipv4Addr::new(192, 0, 2, 1)).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

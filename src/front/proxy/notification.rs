@@ -17,6 +17,7 @@ use super::{
     tickets::{Key, Ticket},
     written,
 };
+use crate::endpoint::owner;
 use crate::msnp::{
     frame::{Item, Side, word},
     profile,
@@ -43,6 +44,9 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
     };
     let leads = v4(upstream.local_addr());
     let from = v4(client.peer_addr());
+    let ours = client
+        .peer_addr()
+        .is_ok_and(|there| owner::is_ours(there, own));
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
     let (to_server, up_queue) = outbox::outbox();
@@ -64,6 +68,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             own,
             leads,
             from,
+            ours,
             version: 0,
             seen: None,
             ways: Ways {
@@ -108,6 +113,8 @@ struct FromServer {
     leads: Option<SocketAddrV4>,
     /// Where the client reached us from.
     from: Option<SocketAddrV4>,
+    /// The client is our user's, as far as is known.
+    ours: bool,
     version: u8,
     /// Where the server sees us.
     seen: Option<Ipv4Addr>,
@@ -173,6 +180,13 @@ impl FromServer {
     fn sign_in(&self, handle: &str) {
         if handle.is_empty() || self.account().is_some() {
             return;
+        }
+        if !self.ours {
+            // It would start programs of ours, and see what they show.
+            return tracing::warn!(
+                account = handle,
+                "the client of another user of this machine: nothing is done for it"
+            );
         }
         let address = written(self.own.ip(), self.shared.listening.port());
         let account = Account::open(
