@@ -1,0 +1,276 @@
+//! Who and where somebody is, as H.225.0 writes it (its Annex H, H323-MESSAGES).
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use rasn::prelude::*;
+
+use crate::adapter::h323::per::Unread;
+
+/// TransportAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+pub enum TransportAddress {
+    /// IPv4, the only one that is used here.
+    Ip(IpAddress),
+    /// IPv4 by way of others.
+    IpSourceRoute(IpSourceRoute),
+    /// IPX.
+    Ipx(IpxAddress),
+    /// IPv6.
+    Ip6(Ip6Address),
+    /// A NetBIOS name.
+    NetBios(FixedOctetString<16>),
+    /// OSI.
+    #[rasn(size("1..=20"))]
+    Nsap(OctetString),
+    /// Something of a maker's own.
+    NonStandard(NonStandardParameter),
+}
+
+/// ipAddress of TransportAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+pub struct IpAddress {
+    /// The four octets.
+    pub ip: FixedOctetString<4>,
+    /// The port.
+    pub port: u16,
+}
+
+/// ipSourceRoute of TransportAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct IpSourceRoute {
+    /// The four octets.
+    pub ip: FixedOctetString<4>,
+    /// The port.
+    pub port: u16,
+    /// By way of these.
+    pub route: Vec<FixedOctetString<4>>,
+    /// Whether only by way of these.
+    pub routing: Routing,
+}
+
+/// routing of ipSourceRoute.
+#[derive(AsnType, Decode, Encode, Debug, Clone, Copy, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+pub enum Routing {
+    /// Only by way of these.
+    Strict(()),
+    /// By way of these and others.
+    Loose(()),
+}
+
+/// ipxAddress of TransportAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct IpxAddress {
+    /// The node.
+    pub node: FixedOctetString<6>,
+    /// The network.
+    pub netnum: FixedOctetString<4>,
+    /// The socket.
+    pub port: FixedOctetString<2>,
+}
+
+/// ip6Address of TransportAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct Ip6Address {
+    /// The sixteen octets.
+    pub ip: FixedOctetString<16>,
+    /// The port.
+    pub port: u16,
+}
+
+impl From<SocketAddrV4> for TransportAddress {
+    fn from(at: SocketAddrV4) -> Self {
+        Self::Ip(IpAddress {
+            ip: at.ip().octets().into(),
+            port: at.port(),
+        })
+    }
+}
+
+impl TransportAddress {
+    /// The address, if it is one of IPv4.
+    #[must_use]
+    pub fn ipv4(&self) -> Option<SocketAddrV4> {
+        let Self::Ip(IpAddress { ip, port }) = self else {
+            return None;
+        };
+        Some(SocketAddrV4::new(Ipv4Addr::from(**ip), *port))
+    }
+}
+
+/// AliasAddress.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+pub enum AliasAddress {
+    /// A number.
+    #[rasn(size("1..=128"), from("0..=9", "#", "*", ","))]
+    DialledDigits(Ia5String),
+    /// A name.
+    #[rasn(size("1..=256"))]
+    H323Id(BmpString),
+    /// A URL.
+    #[rasn(extension_addition)]
+    UrlId(Unread),
+    /// A transport address.
+    #[rasn(extension_addition)]
+    TransportId(Unread),
+    /// An address of mail.
+    #[rasn(extension_addition)]
+    EmailId(Unread),
+    /// A number of a numbering plan.
+    #[rasn(extension_addition)]
+    PartyNumber(Unread),
+    /// A mobile's number.
+    #[rasn(extension_addition)]
+    MobileUim(Unread),
+    /// A number of ISUP.
+    #[rasn(extension_addition)]
+    IsupNumber(Unread),
+}
+
+impl AliasAddress {
+    /// That name, cut to what may be sent.
+    #[must_use]
+    pub fn name(name: &str) -> Option<Self> {
+        let name: String = name.chars().take(128).collect();
+        let name = BmpString::try_from(name.as_str()).ok()?;
+        (!name.is_empty()).then_some(Self::H323Id(name))
+    }
+}
+
+/// NonStandardParameter.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+pub struct NonStandardParameter {
+    /// Whose it is.
+    pub identifier: NonStandardIdentifier,
+    /// What it is.
+    pub data: OctetString,
+}
+
+/// NonStandardIdentifier.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+pub enum NonStandardIdentifier {
+    /// By object identifier.
+    Object(ObjectIdentifier),
+    /// By country and maker.
+    H221(H221NonStandard),
+}
+
+/// H221NonStandard.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct H221NonStandard {
+    /// The country, of T.35.
+    pub country: u8,
+    /// Its extension.
+    pub extension: u8,
+    /// The maker.
+    pub manufacturer: u16,
+}
+
+/// EndpointType.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq, Default)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct EndpointType {
+    /// Something of a maker's own.
+    pub non_standard: Option<NonStandardParameter>,
+    /// Who made it.
+    pub vendor: Option<VendorIdentifier>,
+    /// It is a gatekeeper.
+    pub gatekeeper: Option<Terminal>,
+    /// It is a gateway.
+    pub gateway: Option<Gateway>,
+    /// It is a multipoint control unit.
+    pub mcu: Option<Terminal>,
+    /// It is a terminal.
+    pub terminal: Option<Terminal>,
+    /// It has a multipoint controller.
+    pub mc: bool,
+    /// It is none of these.
+    pub undefined_node: bool,
+}
+
+impl EndpointType {
+    /// A terminal, which is what we are.
+    #[must_use]
+    pub fn terminal() -> Self {
+        Self {
+            terminal: Some(Terminal::default()),
+            ..Self::default()
+        }
+    }
+}
+
+/// VendorIdentifier.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct VendorIdentifier {
+    /// The maker.
+    pub vendor: H221NonStandard,
+    /// What it made.
+    #[rasn(size("1..=256"))]
+    pub product: Option<OctetString>,
+    /// Which one.
+    #[rasn(size("1..=256"))]
+    pub version: Option<OctetString>,
+}
+
+/// TerminalInfo, GatekeeperInfo and McuInfo: all the same where they are read.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq, Default)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct Terminal {
+    /// Something of a maker's own.
+    pub non_standard: Option<NonStandardParameter>,
+}
+
+/// GatewayInfo.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct Gateway {
+    /// What it speaks towards elsewhere.
+    pub protocol: Option<Vec<SupportedProtocol>>,
+    /// Something of a maker's own.
+    pub non_standard: Option<NonStandardParameter>,
+}
+
+/// SupportedProtocols. What is said of each is alike where it is read.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum SupportedProtocol {
+    NonStandard(NonStandardParameter),
+    H310(Terminal),
+    H320(Terminal),
+    H321(Terminal),
+    H322(Terminal),
+    H323(Terminal),
+    H324(Terminal),
+    Voice(Terminal),
+    T120Only(Terminal),
+    #[rasn(extension_addition)]
+    NonStandardProtocol(Unread),
+    #[rasn(extension_addition)]
+    T38FaxAnnexBOnly(Unread),
+    #[rasn(extension_addition)]
+    Sip(Unread),
+}
