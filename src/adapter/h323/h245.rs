@@ -212,7 +212,6 @@ pub struct MasterSlaveDeterminationAck {
 /// decision of MasterSlaveDeterminationAck.
 #[derive(AsnType, Decode, Encode, Debug, Clone, Copy, PartialEq, Eq)]
 #[rasn(choice, automatic_tags)]
-#[non_exhaustive]
 pub enum Decision {
     /// The master.
     Master(()),
@@ -261,7 +260,6 @@ pub struct CloseLogicalChannel {
 /// source of CloseLogicalChannel.
 #[derive(AsnType, Decode, Encode, Debug, Clone, Copy, PartialEq, Eq)]
 #[rasn(choice, automatic_tags)]
-#[non_exhaustive]
 pub enum CloseSource {
     /// Who uses it.
     User(()),

@@ -23,7 +23,9 @@ pub fn turned_away(call: &q931::Setup) -> Vec<u8> {
         of_called: true,
         name: None,
         cause: Some(BUSY),
-        user: UserInformation::of(Body::ReleaseComplete(body)).write().ok(),
+        user: UserInformation::of(Body::ReleaseComplete(body))
+            .write()
+            .ok(),
     };
     tpkt::framed(&q931::write(&message)).unwrap_or_default()
 }

@@ -77,7 +77,11 @@ pub struct Setup {
 pub fn read(message: &[u8]) -> Result<Message, NotQ931> {
     let Some((&[PROTOCOL, 2, high, low, kind], elements)) = message.split_first_chunk() else {
         let begins = message.starts_with(&[PROTOCOL, 2]);
-        return Err(if begins { NotQ931::Short } else { NotQ931::Other });
+        return Err(if begins {
+            NotQ931::Short
+        } else {
+            NotQ931::Other
+        });
     };
     // The highest bit tells the side that chose the number: 0 in a message of that side.
     let reference = u16::from_be_bytes([high, low]);

@@ -67,7 +67,6 @@ pub enum Routing {
 /// ipxAddress of TransportAddress.
 #[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
 #[rasn(automatic_tags)]
-#[non_exhaustive]
 pub struct IpxAddress {
     /// The node.
     pub node: FixedOctetString<6>,
@@ -143,9 +142,13 @@ impl AliasAddress {
     /// That name, cut to what may be sent.
     #[must_use]
     pub fn name(name: &str) -> Option<Self> {
-        let name: String = name.chars().take(128).collect();
-        let name = BmpString::try_from(name.as_str()).ok()?;
-        (!name.is_empty()).then_some(Self::H323Id(name))
+        // Two octets of each character; what needs more is left out.
+        let units = name
+            .chars()
+            .filter_map(|c| u16::try_from(u32::from(c)).ok());
+        let octets: Vec<u8> = units.take(128).flat_map(u16::to_be_bytes).collect();
+        let name = BmpString::try_from(octets.as_slice()).ok()?;
+        (!octets.is_empty()).then_some(Self::H323Id(name))
     }
 }
 
