@@ -1,6 +1,7 @@
 //! An H.323 terminal of our own: NetMeeting's call taken or made where no H.323 program is
 //! installed. Bytes and events in, bytes and events out: nothing here has a socket or a clock.
 
+pub mod call;
 pub mod h225;
 pub mod h245;
 pub mod per;

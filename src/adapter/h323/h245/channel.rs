@@ -3,7 +3,7 @@
 use rasn::prelude::*;
 
 use super::{
-    AudioCapability, DataApplicationCapability, VideoCapability,
+    AudioCapability, DataApplicationCapability, NetworkAccess, VideoCapability,
     address::{NonStandardParameter, TransportAddress},
 };
 use crate::adapter::h323::per::Unread;
@@ -22,7 +22,7 @@ pub struct OpenLogicalChannel {
     pub reverse: Option<ReverseParameters>,
     /// separateStack, of T.120.
     #[rasn(extension_addition)]
-    pub separate_stack: Option<Unread>,
+    pub separate_stack: Option<NetworkAccess>,
 }
 
 /// forwardLogicalChannelParameters.

@@ -2,7 +2,9 @@
 
 use rasn::prelude::*;
 
-use super::address::NonStandardParameter;
+use std::net::SocketAddrV4;
+
+use super::address::{NonStandardParameter, TransportAddress};
 use crate::adapter::h323::per::{Flags, Unread};
 
 /// DataApplicationCapability.
@@ -107,4 +109,56 @@ pub struct Nlpid {
     pub protocol: DataProtocol,
     /// nlpidData.
     pub data: OctetString,
+}
+
+/// NetworkAccessParameters: where T.120 is.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+#[non_exhaustive]
+pub struct NetworkAccess {
+    /// distribution.
+    pub distribution: Option<Distribution>,
+    /// networkAddress.
+    pub address: NetworkAddress,
+    /// associateConference.
+    pub associate: bool,
+    /// externalReference.
+    #[rasn(size("1..=255"))]
+    pub external_reference: Option<OctetString>,
+}
+
+impl NetworkAccess {
+    /// There.
+    #[must_use]
+    pub fn at(address: SocketAddrV4) -> Self {
+        Self {
+            distribution: None,
+            address: NetworkAddress::Local(address.into()),
+            associate: false,
+            external_reference: None,
+        }
+    }
+}
+
+/// distribution of NetworkAccessParameters.
+#[derive(AsnType, Decode, Encode, Debug, Clone, Copy, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Distribution {
+    Unicast(()),
+    Multicast(()),
+}
+
+/// networkAddress of NetworkAccessParameters.
+#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice, automatic_tags)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum NetworkAddress {
+    /// Of ATM, which makes the message unread from here on.
+    Q2931(Unread),
+    #[rasn(size("1..=128"), from("0..=9", "#", "*", ","))]
+    E164(Ia5String),
+    Local(TransportAddress),
 }

@@ -2,7 +2,10 @@
 
 use rasn::prelude::*;
 
-use super::address::{NonStandardParameter, TransportAddress};
+use super::{
+    NetworkAccess,
+    address::{NonStandardParameter, TransportAddress},
+};
 use crate::adapter::h323::per::Unread;
 
 /// OpenLogicalChannelAck.
@@ -17,7 +20,7 @@ pub struct OpenLogicalChannelAck {
     pub reverse: Option<ReverseAck>,
     /// separateStack.
     #[rasn(extension_addition)]
-    pub separate_stack: Option<Unread>,
+    pub separate_stack: Option<NetworkAccess>,
     /// forwardMultiplexAckParameters.
     #[rasn(extension_addition)]
     pub forward: Option<ForwardMultiplexAck>,
