@@ -14,7 +14,7 @@ use msn_handoff::adapter::h323::{
 
 const GUID: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-fn bytes(name: &str) -> Vec<u8> {
+pub(crate) fn bytes(name: &str) -> Vec<u8> {
     let line = include_str!("messages.hex")
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -7,3 +7,6 @@
 mod support;
 
 mod encoded;
+mod hostile;
+mod sides;
+mod two;
