@@ -8,6 +8,7 @@ mod capability;
 mod channel;
 mod data;
 mod opened;
+mod told;
 mod video;
 
 use rasn::prelude::*;
@@ -19,6 +20,7 @@ pub use capability::*;
 pub use channel::*;
 pub use data::*;
 pub use opened::*;
+pub use told::*;
 pub use video::*;
 
 /// MultimediaSystemControlMessage.
@@ -41,6 +43,7 @@ pub enum Message {
 #[rasn(choice, automatic_tags)]
 #[non_exhaustive]
 #[allow(missing_docs)]
+#[allow(clippy::large_enum_variant)] // One lives as long as it is looked at.
 pub enum Request {
     NonStandard(Unread),
     MasterSlaveDetermination(MasterSlaveDetermination),
@@ -70,6 +73,7 @@ pub enum Request {
 #[rasn(choice, automatic_tags)]
 #[non_exhaustive]
 #[allow(missing_docs)]
+#[allow(clippy::large_enum_variant)] // One lives as long as it is looked at.
 pub enum Response {
     NonStandard(Unread),
     MasterSlaveDeterminationAck(MasterSlaveDeterminationAck),
@@ -100,90 +104,6 @@ pub enum Response {
     LogicalChannelRateAcknowledge(Unread),
     #[rasn(extension_addition)]
     LogicalChannelRateReject(Unread),
-    #[rasn(extension_addition)]
-    Generic(Unread),
-}
-
-/// CommandMessage.
-#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
-#[rasn(choice, automatic_tags)]
-#[non_exhaustive]
-#[allow(missing_docs)]
-pub enum Command {
-    NonStandard(Unread),
-    MaintenanceLoopOff(Unread),
-    SendTerminalCapabilitySet(Unread),
-    Encryption(Unread),
-    FlowControl(Unread),
-    EndSession(EndSession),
-    Miscellaneous(Unread),
-    #[rasn(extension_addition)]
-    CommunicationMode(Unread),
-    #[rasn(extension_addition)]
-    Conference(Unread),
-    #[rasn(extension_addition)]
-    H223MultiplexReconfiguration(Unread),
-    #[rasn(extension_addition)]
-    NewAtmVc(Unread),
-    #[rasn(extension_addition)]
-    MobileMultilinkReconfiguration(Unread),
-    #[rasn(extension_addition)]
-    Generic(Unread),
-}
-
-/// EndSessionCommand.
-#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
-#[rasn(choice, automatic_tags)]
-#[non_exhaustive]
-#[allow(missing_docs)]
-pub enum EndSession {
-    NonStandard(Unread),
-    Disconnect(()),
-    GstnOptions(Unread),
-    #[rasn(extension_addition)]
-    IsdnOptions(Unread),
-    #[rasn(extension_addition)]
-    Generic(Unread),
-}
-
-/// IndicationMessage: none that changes a call here. Only what it is, is read.
-#[derive(AsnType, Decode, Encode, Debug, Clone, PartialEq, Eq)]
-#[rasn(choice, automatic_tags)]
-#[non_exhaustive]
-#[allow(missing_docs)]
-pub enum Indication {
-    NonStandard(Unread),
-    FunctionNotUnderstood(Unread),
-    MasterSlaveDeterminationRelease(Unread),
-    TerminalCapabilitySetRelease(Unread),
-    OpenLogicalChannelConfirm(Unread),
-    RequestChannelCloseRelease(Unread),
-    MultiplexEntrySendRelease(Unread),
-    RequestMultiplexEntryRelease(Unread),
-    RequestModeRelease(Unread),
-    Miscellaneous(Unread),
-    Jitter(Unread),
-    H223Skew(Unread),
-    NewAtmVc(Unread),
-    UserInput(Unread),
-    #[rasn(extension_addition)]
-    H2250MaximumSkew(Unread),
-    #[rasn(extension_addition)]
-    McLocation(Unread),
-    #[rasn(extension_addition)]
-    Conference(Unread),
-    #[rasn(extension_addition)]
-    VendorIdentification(Unread),
-    #[rasn(extension_addition)]
-    FunctionNotSupported(Unread),
-    #[rasn(extension_addition)]
-    Multilink(Unread),
-    #[rasn(extension_addition)]
-    LogicalChannelRateRelease(Unread),
-    #[rasn(extension_addition)]
-    FlowControl(Unread),
-    #[rasn(extension_addition)]
-    MobileMultilinkReconfiguration(Unread),
     #[rasn(extension_addition)]
     Generic(Unread),
 }

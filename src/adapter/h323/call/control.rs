@@ -1,24 +1,19 @@
 //! H.245 of a call: capabilities, who is master, channels, the end (H.323 sections 8.2 to 8.5).
 
+mod able;
 mod channels;
-
-use rasn::types::Oid;
 
 use super::{Call, Codec, Ended, Medium, Output, Stage};
 use crate::adapter::h323::{
     h225::{Body, ReleaseReason},
     h245::{
-        AlternativeCapabilitySet, Capability, CapabilityDescriptor, CapabilityTableEntry, Command,
-        DataApplication, DataApplicationCapability, DataProtocol, DataType, Decision, EndSession,
-        EntryNumber, H2250Capability, MasterSlaveDetermination, MasterSlaveDeterminationAck,
-        Message, MultiplexCapability, Numbered, Request, Response, TerminalCapabilitySet,
+        Command, Decision, EndSession, MasterSlaveDetermination, MasterSlaveDeterminationAck,
+        Message, Request, Response,
     },
     q931::kind,
     tpkt,
 };
 
-/// {itu-t recommendation h 245 version 7}.
-const VERSION: &Oid = Oid::const_new(&[0, 0, 8, 245, 0, 7]);
 /// A terminal without a multipoint controller (H.323 table 1).
 const TERMINAL: u8 = 50;
 /// Half of what a determination number can be (H.245 section C.2.2).
@@ -114,57 +109,6 @@ impl Call {
         )));
     }
 
-    /// What we can do.
-    fn capabilities(&self) -> TerminalCapabilitySet {
-        let codecs = self.settings.codecs.iter().copied();
-        let codecs: Vec<_> = codecs.filter(|codec| self.has(*codec)).collect();
-        let numbered = |medium| {
-            let of_it = codecs
-                .iter()
-                .zip(1..)
-                .filter(move |(codec, _)| codec.medium() == medium);
-            let numbers: Vec<_> = of_it.map(|(_, number)| EntryNumber(number)).collect();
-            (!numbers.is_empty()).then_some(AlternativeCapabilitySet(numbers))
-        };
-        let mut simultaneous: Vec<_> = [Medium::Audio, Medium::Video]
-            .into_iter()
-            .filter_map(numbered)
-            .collect();
-        let mut told: Vec<_> = codecs
-            .iter()
-            .filter_map(|codec| match codec.data() {
-                DataType::Audio(audio) => Some(Capability::ReceiveAudio(audio)),
-                DataType::Video(video) => Some(Capability::ReceiveVideo(video)),
-                _ => None,
-            })
-            .collect();
-        if self.settings.t120.is_some() {
-            told.push(Capability::BothData(DataApplicationCapability {
-                application: DataApplication::T120(DataProtocol::SeparateLanStack(())),
-                max_bit_rate: 0,
-            }));
-            let number = u16::try_from(told.len()).unwrap_or(u16::MAX);
-            simultaneous.push(AlternativeCapabilitySet(vec![EntryNumber(number)]));
-        }
-        let table = told
-            .into_iter()
-            .zip(1..)
-            .map(|(capability, number)| CapabilityTableEntry {
-                number,
-                capability: Some(capability),
-            });
-        TerminalCapabilitySet {
-            number: 1,
-            protocol: VERSION.to_owned(),
-            multiplex: Some(MultiplexCapability::H2250(H2250Capability::of_two())),
-            table: Some(table.collect()),
-            descriptors: Some(vec![CapabilityDescriptor {
-                number: 0,
-                simultaneous: Some(simultaneous),
-            }]),
-        }
-    }
-
     pub(super) fn control_bytes(&mut self, bytes: &[u8]) {
         let Ok(messages) = self.control.framer.push(bytes) else {
             return self.hang_up(Ended::Unreadable, ReleaseReason::UndefinedReason(()));
@@ -208,25 +152,6 @@ impl Call {
             _ => {}
         }
         self.open_channels();
-    }
-
-    fn can(&mut self, set: TerminalCapabilitySet) {
-        let entries = set.table.unwrap_or_default();
-        let capabilities = entries.into_iter().filter_map(|entry| entry.capability);
-        let codecs = capabilities.filter_map(|capability| match &capability {
-            Capability::ReceiveAudio(audio) | Capability::BothAudio(audio) => {
-                Codec::of_audio(audio)
-            }
-            Capability::ReceiveVideo(video) | Capability::BothVideo(video) => {
-                Codec::of_video(video)
-            }
-            _ => None,
-        });
-        self.control.theirs = Some(codecs.collect());
-        let number = set.number;
-        self.tell(&Message::Response(Response::TerminalCapabilitySetAck(
-            Numbered { number },
-        )));
     }
 
     /// Who is master (H.245 section C.2.2): the greater type, else the one whose number is less than
