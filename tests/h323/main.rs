@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asterisk;
 mod encoded;
 mod hostile;
 mod sides;
