@@ -3,10 +3,15 @@
 
 use std::net::SocketAddrV4;
 
-use msn_handoff::adapter::h323::call::{Codec, Ended, Output, Settings};
+use msn_handoff::adapter::h323::{
+    call::{Codec, Ended, Input, Medium, Output, Settings},
+    h245::{Message, NetworkAccess, RejectCause, Request, Response},
+    tpkt,
+};
 use tempfile::TempDir;
 
 use crate::{
+    encoded::bytes,
     support::{self, wireshark::dissected},
     two::{Two, called, caller},
 };
@@ -204,4 +209,78 @@ async fn pictures_go_where_both_have_them() {
     let mut two = Two::new(with_video(caller(), &both), called());
     two.talk();
     assert_audio(&two, Codec::Ulaw);
+}
+
+/// A side that was called by us, and hears what pycrate says a T.120 channel is.
+fn offered_data(t120: Option<SocketAddrV4>) -> (Vec<Output>, Two) {
+    let mut two = Two::new(caller(), Settings { t120, ..called() });
+    two.talk();
+    let open = tpkt::framed(&bytes("open-data")).unwrap();
+    let out = two.called.handle(Input::Control(&open));
+    two.control.extend(out.iter().filter_map(|one| match one {
+        Output::Control(bytes) => Some(bytes.clone()),
+        _ => None,
+    }));
+    (out, two)
+}
+
+#[tokio::test]
+async fn a_channel_of_t120_is_refused_or_told_where_it_goes() {
+    let (out, two) = offered_data(None);
+    let [Output::Control(said)] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert!(matches!(
+        Message::read(&said[tpkt::HEADER..]),
+        Ok(Message::Response(Response::OpenLogicalChannelReject(no)))
+            if no.channel == 3 && no.cause == RejectCause::DataTypeNotSupported(())
+    ));
+    assert!(!two.called.over());
+
+    let at = SocketAddrV4::new([192, 0, 2, 2].into(), 1503);
+    let (out, two) = offered_data(Some(at));
+    assert!(out.contains(&Output::Data), "{out:?}");
+    let Some(Output::Control(said)) = out.last() else {
+        panic!("{out:?}");
+    };
+    let Ok(Message::Response(Response::OpenLogicalChannelAck(ack))) =
+        Message::read(&said[tpkt::HEADER..])
+    else {
+        panic!("no OpenLogicalChannelAck");
+    };
+    assert_eq!(ack.separate_stack, Some(NetworkAccess::at(at)));
+    names(&two).await;
+}
+
+#[test]
+fn a_round_trip_is_answered_and_a_closed_channel_is_let_go() {
+    let mut two = Two::new(caller(), called());
+    two.talk();
+    let mut says = |name| {
+        let said = tpkt::framed(&bytes(name)).unwrap();
+        two.called.handle(Input::Control(&said))
+    };
+    let out = says("round-trip");
+    let [Output::Control(answer)] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert!(matches!(
+        Message::read(&answer[tpkt::HEADER..]),
+        Ok(Message::Response(Response::RoundTripDelay(delay))) if delay.number == 9
+    ));
+    // Of a channel that is not there nothing is let go.
+    assert!(!says("close").contains(&Output::Stop(Medium::Audio)));
+    // The same of channel 101, which is written less one.
+    let mut close = bytes("close");
+    close[3] = 100;
+    assert!(matches!(
+        Message::read(&close),
+        Ok(Message::Request(Request::CloseLogicalChannel(close))) if close.channel == 101
+    ));
+    let close = tpkt::framed(&close).unwrap();
+    assert!(
+        two.called
+            .handle(Input::Control(&close))
+            .contains(&Output::Stop(Medium::Audio))
+    );
 }
