@@ -10,9 +10,6 @@ pub mod tpkt;
 
 use h225::{Body, ReleaseComplete, ReleaseReason, UserInformation};
 
-/// User busy (Q.850).
-const BUSY: u8 = 17;
-
 /// The whole message that turns that call away: "user busy", and in H.323's own words
 /// destinationRejection.
 #[must_use]
@@ -23,7 +20,7 @@ pub fn turned_away(call: &q931::Setup) -> Vec<u8> {
         reference: call.reference,
         of_called: true,
         name: None,
-        cause: Some(BUSY),
+        cause: Some(q931::cause::BUSY),
         user: UserInformation::of(Body::ReleaseComplete(body))
             .write()
             .ok(),

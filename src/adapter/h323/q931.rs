@@ -29,6 +29,14 @@ pub mod kind {
     pub const FACILITY: u8 = 0x62;
 }
 
+/// Why a call ended (Q.850 table 1).
+pub mod cause {
+    /// Somebody hung up.
+    pub const NORMAL: u8 = 16;
+    /// User busy.
+    pub const BUSY: u8 = 17;
+}
+
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

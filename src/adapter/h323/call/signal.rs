@@ -10,13 +10,9 @@ use crate::adapter::h323::{
         AliasAddress, Body, CallType, ConferenceGoal, Connect, EndpointType, Proceeding,
         ReleaseComplete, ReleaseReason, Setup, TransportAddress, UserInformation, protocol,
     },
-    q931::{self, kind},
+    q931::{self, cause, kind},
     tpkt,
 };
-
-/// Causes of Q.850.
-const NORMAL: u8 = 16;
-const BUSY: u8 = 17;
 
 impl Call {
     pub(super) fn call(&mut self, to: SocketAddrV4) {
@@ -211,8 +207,8 @@ impl Call {
     pub(super) fn hang_up(&mut self, why: Ended, reason: ReleaseReason) {
         if self.stage != Stage::Idle {
             let (cause, reason) = match self.stage {
-                Stage::Called => (BUSY, ReleaseReason::DestinationRejection(())),
-                _ => (NORMAL, reason),
+                Stage::Called => (cause::BUSY, ReleaseReason::DestinationRejection(())),
+                _ => (cause::NORMAL, reason),
             };
             let last = self.end_session();
             let body = ReleaseComplete::new(reason, Some(self.identifier()));
