@@ -4,6 +4,7 @@
 pub mod call;
 pub mod directplay;
 pub mod forward_tcp;
+pub mod h323;
 pub mod listen;
 pub mod netmeeting;
 mod one_program;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use msn_handoff::{
-    adapter::netmeeting::q931,
+    adapter::h323::{self, q931, tpkt},
     bridge::{Registry, Unclaimed},
     dispatcher::Invitations as _,
     event::What,
@@ -145,7 +145,7 @@ async fn an_accepted_invitation_becomes_a_call_to_the_address_that_was_told() {
     let heard = pair.dir.path().join("heard");
     let setup = until("the whole Setup", || {
         let heard = fs::read(&heard).unwrap_or_default();
-        let length = q931::length(*heard.first_chunk()?).unwrap();
+        let length = tpkt::length(*heard.first_chunk()?).unwrap();
         (heard.len() >= length).then_some(heard)
     })
     .await;
@@ -307,7 +307,7 @@ async fn wireshark_reads_the_answer() {
         "h225.reason",
         "_ws.malformed",
     ];
-    let answer = q931::release_complete(&call);
+    let answer = h323::turned_away(&call);
     assert_eq!(
         dissected(dir.path(), 1720, &answer, &fields).await,
         "0x5a|1234|1|17|1|3|"

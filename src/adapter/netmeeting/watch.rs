@@ -14,9 +14,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::q931::{self, Setup};
 use crate::{
-    adapter::{Report, Task},
+    adapter::{
+        Report, Task,
+        h323::{
+            self,
+            q931::{self, Setup},
+            tpkt,
+        },
+    },
     endpoint::{callers::Callers, socket},
     shown,
 };
@@ -156,13 +162,14 @@ impl Post {
 /// Reads the beginning of a call and answers it.
 async fn turn_away(stream: &mut TcpStream) -> io::Result<Setup> {
     let foreign = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let mut header = [0; q931::TPKT_HEADER];
+    let mut header = [0; tpkt::HEADER];
     stream.read_exact(&mut header).await?;
-    let length = q931::length(header).map_err(foreign)?;
+    let length = tpkt::length(header).map_err(foreign)?;
     let mut message = vec![0; length.saturating_sub(header.len())];
     stream.read_exact(&mut message).await?;
-    let setup = q931::read_setup(&message).map_err(foreign)?;
-    stream.write_all(&q931::release_complete(&setup)).await?;
+    let setup = q931::read_setup(&message)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    stream.write_all(&h323::turned_away(&setup)).await?;
     Ok(setup)
 }
 
@@ -171,7 +178,7 @@ async fn turn_away(stream: &mut TcpStream) -> io::Result<Setup> {
 async fn hear_out(stream: &mut TcpStream) {
     let _ = stream.shutdown().await;
     let mut rest = [0; 1024];
-    let mut unread = q931::MAX_MESSAGE;
+    let mut unread = tpkt::MAX_MESSAGE;
     while let Ok(n @ 1..) = stream.read(&mut rest).await {
         unread = unread.saturating_sub(n);
         if unread == 0 {
