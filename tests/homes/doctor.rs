@@ -79,3 +79,52 @@ async fn a_router_that_forwards_nothing_is_told_with_what_would_help() {
     );
     assert!(text.contains("turn on UPnP"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stun_server_tells_the_address_outside_and_its_silence_is_told() {
+    if !lab::can_build() || !have(&["turnserver"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let router = lab.router(10, 1);
+    let here = lab.behind(&router, 1, 2);
+    let server = "mapping = \"off\"\nstun = \"44.128.0.1:3478\"\n";
+    let (json, _) = says(&here, server).await;
+    assert_eq!(json["stun"]["asked"], true, "{json}");
+    assert_eq!(json["stun"]["words"], "no usable answer comes", "{json}");
+    let dir = tempfile::tempdir().unwrap();
+    let space = lab.server();
+    let [ip, words @ ..] = space.enter();
+    let pid = dir.path().join("pid");
+    let database = dir.path().join("db");
+    let own = [
+        "turnserver",
+        "-n",
+        "-S",
+        "-L",
+        "44.128.0.1",
+        "--no-tls",
+        "--no-dtls",
+        "--no-cli",
+        "-l",
+        "stdout",
+        "-b",
+        database.to_str().unwrap(),
+        "--pidfile",
+        pid.to_str().unwrap(),
+    ];
+    let _server = Child::start(ip, [&words[..], &own].concat(), dir.path());
+    // It listens before it says so, or never says it.
+    until("the STUN server", || {
+        let sockets = space.run(&["cat", "/proc/net/udp"]);
+        // 44.128.0.1:3478
+        sockets.contains("0100802C:0D96").then_some(())
+    })
+    .await;
+    let (json, text) = says(&here, server).await;
+    assert_eq!(json["stun"]["address"], "44.128.0.10", "{json}");
+    assert!(text.contains("STUN: sees 44.128.0.10"), "{text}");
+    // It is known then, and of no use: nothing is forwarded.
+    assert_eq!(json["told"], "192.168.1.2", "{json}");
+    assert_eq!(json["reachable"], false, "{json}");
+}
