@@ -510,6 +510,15 @@ async fn rtc_may_come_by_tcp_and_before_we_know_where_it_is_but_strangers_get_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_calls_as_rtc_does() {
+    sipp_calls("rtc.xml", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_repeats_what_is_lost_and_there_is_one_call() {
+    sipp_calls("rtc_bad_line.xml", &["-nr"]).await;
+}
+
+async fn sipp_calls(scenario: &str, more: &[&str]) {
     if !have(&["baresip", "sipp"]) {
         return;
     }
@@ -520,8 +529,9 @@ async fn sipp_calls_as_rtc_does() {
     let front = given.prepared().await;
     let port = socket::free_port(HERE).await.unwrap();
     given.connected(port);
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sip_front/rtc.xml");
-    let args = [
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sip_front");
+    let scenario = folder.join(scenario);
+    let mut args = [
         "-sf",
         &scenario.to_string_lossy(),
         "-i",
@@ -536,8 +546,9 @@ async fn sipp_calls_as_rtc_does() {
         "-nostdin",
         &format!("127.0.0.1:{front}"),
     ]
-    .map(Into::into)
+    .map(std::ffi::OsString::from)
     .to_vec();
+    args.extend(more.iter().map(std::ffi::OsString::from));
     let plan = Plan {
         name: "sipp".to_owned(),
         program: which::which("sipp").unwrap(),
@@ -552,6 +563,8 @@ async fn sipp_calls_as_rtc_does() {
     let exit = within("sipp", sipp.wait()).await;
     assert_eq!(exit.code, Some(0), "{}", sipp.last_words());
     let seen = given.until("the end", finished).await;
+    let calls = |it: &&Report| matches!(it, Report::Say(line) if line == "the peer calls");
+    assert_eq!(seen.iter().filter(calls).count(), 1, "{seen:?}");
     assert!(says(&seen, "baresip has it"), "{seen:?}");
 }
 
