@@ -59,7 +59,8 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         shared.settings.ports.clone(),
         shared.settings.lookout.clone(),
     );
-    let seen_ip = subject.seen_ip;
+    // Who says which address contacts are told means that one alone.
+    let seen_ip = subject.seen_ip.filter(|_| subject.own_ip.is_some());
     let policy = shared.settings.policy.clone();
     let (call, recordings) = (
         shared.settings.call.clone(),

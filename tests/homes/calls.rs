@@ -77,6 +77,28 @@ async fn one_who_is_behind_a_router_and_one_who_is_not_talk_whoever_invites() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_who_tells_only_a_private_address_is_known_by_its_call() {
+    if !lab::can_build() || !have(&["baresip"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let public = lab.machine("public");
+    lab.public(&public, 20);
+    let router = lab.router(10, 1);
+    let private = lab.behind(&router, 1, 2);
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&public, &server, ANN, ANNS, "").await;
+    let told = "[network]\nannounce = \"192.168.1.2\"\n";
+    let bob = Person::at_home(&private, &server, BOB, BOBS, told).await;
+    they_talk(&ann, &bob).await;
+    let line = ann.shown("the contact is at").await;
+    assert!(line.contains("192.168.1.2:"), "{line}");
+    ann.leave().await;
+    bob.leave().await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
     if !lab::can_build() || !have(&["baresip"]) {
         return;

@@ -300,3 +300,36 @@ async fn a_stream_that_is_passed_unread_is_told_once() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.matches("passes unread").count(), 1, "{log}");
 }
+
+#[tokio::test]
+async fn where_the_server_sees_us_is_learned_and_the_client_may_be_told_as_if_we_were_not_there() {
+    for corrects in [false, true] {
+        let mut stage = Stage::correcting(corrects).await;
+        let mut pair = stage.signed_in(12).await;
+        let proxy = pair.server.0.peer_addr().unwrap();
+        let client = pair.client.0.local_addr().unwrap();
+        let profile = |port: u16| {
+            let body = format!(
+                "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsprofile; charset=UTF-8\r\n\
+                 kv: 5\r\nClientIP: 127.0.0.1\r\nClientPort: {}\r\n\r\n",
+                port.swap_bytes()
+            );
+            message("Hotmail Hotmail", &body)
+        };
+        let sent = profile(proxy.port());
+        pair.server.says(&sent).await;
+        let port = if corrects {
+            client.port()
+        } else {
+            proxy.port()
+        };
+        pair.client.hears(profile(port)).await;
+        let seen = stage.front.fake.carrier(ME).seen_ip();
+        assert_eq!(seen, Some(std::net::Ipv4Addr::LOCALHOST));
+        // What looks like it and says nothing passes.
+        let other = message("Hotmail Hotmail", &chat("ClientIP: 1.2.3.4"));
+        pair.server.says(&other).await;
+        pair.client.hears(&other).await;
+        stage.front.end().await;
+    }
+}

@@ -139,6 +139,10 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) async fn start(server: SocketAddr) -> Self {
+        Self::start_with(server, false).await
+    }
+
+    pub(crate) async fn start_with(server: SocketAddr, correct_profile: bool) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         let fake = Arc::new(Fake {
             told: tell,
@@ -151,7 +155,7 @@ impl Front {
             listen: free(),
             server: server.to_string(),
             follow: false,
-            correct_profile: false,
+            correct_profile,
         };
         let proxy = Proxy::bind(settings, Arc::clone(&fake) as Arc<dyn Invitations>)
             .await
@@ -281,6 +285,15 @@ impl Stage {
             notification,
             switchboard,
         }
+    }
+
+    /// With a proxy that corrects the profile, or not.
+    pub(crate) async fn correcting(correct_profile: bool) -> Self {
+        let mut stage = Self::new().await;
+        let server = stage.notification.local_addr().unwrap();
+        let front = Front::start_with(server, correct_profile).await;
+        std::mem::replace(&mut stage.front, front).end().await;
+        stage
     }
 
     pub(crate) async fn accept(listener: &TcpListener) -> Wire {
