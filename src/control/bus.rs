@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 use tokio_util::sync::CancellationToken;
 use zbus::{
     Connection, OwnedVariant, Variant, fdo, interface,
@@ -164,10 +167,15 @@ pub async fn serve(
             Err(RecvError::Closed) => return Ok(()),
         }
     }
-    while let Ok(event) = broadcast::Receiver::try_recv(&mut events) {
-        tell(&service, &event).await?;
+    loop {
+        match broadcast::Receiver::try_recv(&mut events) {
+            Ok(event) => tell(&service, &event).await?,
+            Err(TryRecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "events missed by the bus");
+            }
+            Err(_) => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 async fn tell(service: &InterfaceRef<Service>, event: &Event) -> Result<(), zbus::Error> {

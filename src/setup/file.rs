@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -22,7 +22,16 @@ pub fn write(path: &Path, before: &str, text: &str) -> io::Result<PathBuf> {
         let told = format!("{} was changed meanwhile", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, told));
     }
-    let permissions = fs::metadata(&path)?.permissions();
+    let there = fs::metadata(&path)?;
+    if there.uid() != rustix::process::geteuid().as_raw() {
+        // The new file would be ours, and its owner's client could not read it.
+        let told = format!(
+            "{} belongs to another user; ask as that one",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
+    }
+    let permissions = there.permissions();
     let folder = path.parent().unwrap_or(&path);
     let (backup, mut kept) = backup(&path)?;
     kept.set_permissions(permissions.clone())?;
