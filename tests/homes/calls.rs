@@ -204,7 +204,7 @@ async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_i
     for it in &told {
         // Two delays in a row differ by a third of 18 ms on average; then comes the machine's load.
         let jitter = it["jitter"].as_u64().unwrap();
-        assert!((3..=15).contains(&jitter), "{it}");
+        assert!((3..=40).contains(&jitter), "{it}");
         assert_eq!(it["lost"], 0, "{it}");
     }
     bob.types(&ann, "/hangup").await;

@@ -30,7 +30,7 @@ use crate::{
 /// How long a transport may give no answer at all before the next one is tried: an INVITE is sent
 /// three times in it (RFC 3261 section 17.1.1.2), and with two addresses the user knows within 15 s
 /// that the peer cannot be reached.
-const SILENCE: Duration = Duration::from_millis(2500);
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long, after no address has answered, until all are tried again.
 const NEXT_ROUND: Duration = Duration::from_secs(4);
 /// How long an agent on this machine may give no answer at all.

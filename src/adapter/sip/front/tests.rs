@@ -478,12 +478,12 @@ fn after_the_delay_we_call_on_udp_then_tcp_then_the_next_address_and_again_until
         [
             (3000, "say: calling 10.0.0.5:9315"),
             (3000, round[0]),
-            (5500, round[1]),
-            (5600, "peer/tcp: INVITE sip:10.0.0.5:9315"),
-            (8100, "say: calling 203.0.113.5:9315"),
-            (8100, round[2]),
-            (10_600, round[3]),
-            (10_700, "say: nobody answers"),
+            (5000, round[1]),
+            (5100, "peer/tcp: INVITE sip:10.0.0.5:9315"),
+            (7100, "say: calling 203.0.113.5:9315"),
+            (7100, round[2]),
+            (9100, round[3]),
+            (9200, "say: nobody answers"),
         ]
     );
     let (last, rest) = rest.split_last().unwrap();
@@ -494,7 +494,7 @@ fn after_the_delay_we_call_on_udp_then_tcp_then_the_next_address_and_again_until
     assert_eq!(
         *last,
         (
-            55_700,
+            54_200,
             "finished: the peer cannot be reached and did not call"
         )
     );
