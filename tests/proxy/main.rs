@@ -9,3 +9,6 @@ mod ends;
 mod invitations;
 mod passing;
 mod stage;
+mod stranger;
+#[path = "../support/mod.rs"]
+mod support;

@@ -44,9 +44,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
     };
     let leads = v4(upstream.local_addr());
     let from = v4(client.peer_addr());
-    let ours = client
-        .peer_addr()
-        .is_ok_and(|there| owner::is_ours(there, own));
+    let there = client.peer_addr().ok();
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
     let (to_server, up_queue) = outbox::outbox();
@@ -68,7 +66,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             own,
             leads,
             from,
-            ours,
+            there,
             version: 0,
             seen: None,
             ways: Ways {
@@ -113,8 +111,8 @@ struct FromServer {
     leads: Option<SocketAddrV4>,
     /// Where the client reached us from.
     from: Option<SocketAddrV4>,
-    /// The client is our user's, as far as is known.
-    ours: bool,
+    /// The client's own end.
+    there: Option<SocketAddr>,
     version: u8,
     /// Where the server sees us.
     seen: Option<Ipv4Addr>,
@@ -181,7 +179,8 @@ impl FromServer {
         if handle.is_empty() || self.account().is_some() {
             return;
         }
-        if !self.ours {
+        let there = self.there.filter(|there| owner::is_ours(*there, self.own));
+        if there.is_none() {
             // It would start programs of ours, and see what they show.
             return tracing::warn!(
                 account = handle,
