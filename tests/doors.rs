@@ -32,6 +32,7 @@ use msn_handoff::{
     negotiation::InvitationId,
 };
 use support::{
+    namespace::alone,
     sides::{ANN, BOB, Side, deliver},
     within,
 };
@@ -210,99 +211,101 @@ fn only(side: &Side) -> InvitationId {
     open[0].invitation
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_application_in_both_roles_through_every_door() {
-    if !support::have(&["dbus-daemon", "busctl"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let bridges = dir.path().join("bridges");
-    for id in APPLICATIONS {
-        let amended = bridges.join(format!("{id}.d"));
-        std::fs::create_dir_all(&amended).unwrap();
-        std::fs::write(amended.join("stand-in.toml"), stand_in(id)).unwrap();
-    }
-    let (mut ann, from_ann) = Side::asking(ANN, Ipv4Addr::LOCALHOST, &bridges);
-    let (mut bob, from_bob) = Side::asking(BOB, Ipv4Addr::LOCALHOST, &bridges);
-    deliver(from_ann, ANN, &bob);
-    deliver(from_bob, BOB, &ann);
-    let stop = CancellationToken::new();
-    let mut serving = Vec::new();
-    let mut sockets = Vec::new();
-    let mut buses = Vec::new();
-    for (name, hub) in [("ann", &ann.hub), ("bob", &bob.hub)] {
-        let socket: PathBuf = dir.path().join("run").join(name);
-        let door = Door::open(&socket).await.unwrap();
-        serving.push(tokio::spawn(door.serve(hub.clone(), stop.clone())));
-        sockets.push(socket);
-        let (daemon, address) = session_bus(dir.path(), name).await;
-        let connection = zbus::connection::Builder::address(address.as_str());
-        let connection = within("the bus", connection.build()).await.unwrap();
-        let (hub, stop) = (hub.clone(), stop.clone());
-        serving.push(tokio::spawn(async move {
-            bus::serve(&connection, hub, stop).await.unwrap();
-        }));
-        buses.push((daemon, address));
-    }
-    for (_, address) in &buses {
-        let owned = async {
-            let list = || {
-                Command::new("busctl")
-                    .args(["--user", "--no-legend", "list"])
-                    .env("DBUS_SESSION_BUS_ADDRESS", address)
-                    .output()
-            };
-            while !String::from_utf8_lossy(&list().await.unwrap().stdout).contains(bus::NAME) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        within("the name on the bus", owned).await;
-    }
-
-    let offered = |what: &What| *what == What::Offered;
-    let connected = |what: &What| matches!(what, What::Connected { .. });
-    let ended = |what: &What| matches!(what, What::Ended { .. });
-    let mut rounds = 0;
-    for application in APPLICATIONS {
-        for door in [
-            Through::Chat,
-            Through::CommandLine,
-            Through::Socket,
-            Through::Bus,
-        ] {
-            let what = format!("{application} through {door:?}");
-            macro_rules! person {
-                ($side:expr, $at:expr, $contact:expr) => {
-                    Person {
-                        side: &$side,
-                        socket: &sockets[$at],
-                        bus: &buses[$at].1,
-                        contact: $contact,
-                    }
-                };
-            }
-            door.invite(person!(ann, 0, BOB), application).await;
-            bob.until(&what, offered).await;
-            let (ours, theirs) = (only(&ann), only(&bob));
-            door.act(Act::Accept, person!(bob, 1, ANN), theirs, application)
-                .await;
-            bob.until(&what, connected).await;
-            door.act(Act::HangUp, person!(ann, 0, BOB), ours, application)
-                .await;
-            ann.until(&what, ended).await;
-            // The contact's CANCEL ends his side, or he ends it himself: a game goes on without.
-            if let [open] = &bob.hub.open()[..] {
-                let _ = bob.hub.hang_up(open.invitation);
-            }
-            bob.until(&what, ended).await;
-            rounds += 1;
+#[test]
+fn every_application_in_both_roles_through_every_door() {
+    alone(async || {
+        if !support::have(&["dbus-daemon", "busctl"]) {
+            return;
         }
-    }
-    assert_eq!(rounds, 40);
-    ann.hub.shutdown().await;
-    bob.hub.shutdown().await;
-    stop.cancel();
-    for serving in serving {
-        within("a door's end", serving).await.unwrap();
-    }
+        let dir = tempfile::tempdir().unwrap();
+        let bridges = dir.path().join("bridges");
+        for id in APPLICATIONS {
+            let amended = bridges.join(format!("{id}.d"));
+            std::fs::create_dir_all(&amended).unwrap();
+            std::fs::write(amended.join("stand-in.toml"), stand_in(id)).unwrap();
+        }
+        let (mut ann, from_ann) = Side::asking(ANN, Ipv4Addr::LOCALHOST, &bridges);
+        let (mut bob, from_bob) = Side::asking(BOB, Ipv4Addr::LOCALHOST, &bridges);
+        deliver(from_ann, ANN, &bob);
+        deliver(from_bob, BOB, &ann);
+        let stop = CancellationToken::new();
+        let mut serving = Vec::new();
+        let mut sockets = Vec::new();
+        let mut buses = Vec::new();
+        for (name, hub) in [("ann", &ann.hub), ("bob", &bob.hub)] {
+            let socket: PathBuf = dir.path().join("run").join(name);
+            let door = Door::open(&socket).await.unwrap();
+            serving.push(tokio::spawn(door.serve(hub.clone(), stop.clone())));
+            sockets.push(socket);
+            let (daemon, address) = session_bus(dir.path(), name).await;
+            let connection = zbus::connection::Builder::address(address.as_str());
+            let connection = within("the bus", connection.build()).await.unwrap();
+            let (hub, stop) = (hub.clone(), stop.clone());
+            serving.push(tokio::spawn(async move {
+                bus::serve(&connection, hub, stop).await.unwrap();
+            }));
+            buses.push((daemon, address));
+        }
+        for (_, address) in &buses {
+            let owned = async {
+                let list = || {
+                    Command::new("busctl")
+                        .args(["--user", "--no-legend", "list"])
+                        .env("DBUS_SESSION_BUS_ADDRESS", address)
+                        .output()
+                };
+                while !String::from_utf8_lossy(&list().await.unwrap().stdout).contains(bus::NAME) {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            };
+            within("the name on the bus", owned).await;
+        }
+
+        let offered = |what: &What| *what == What::Offered;
+        let connected = |what: &What| matches!(what, What::Connected { .. });
+        let ended = |what: &What| matches!(what, What::Ended { .. });
+        let mut rounds = 0;
+        for application in APPLICATIONS {
+            for door in [
+                Through::Chat,
+                Through::CommandLine,
+                Through::Socket,
+                Through::Bus,
+            ] {
+                let what = format!("{application} through {door:?}");
+                macro_rules! person {
+                    ($side:expr, $at:expr, $contact:expr) => {
+                        Person {
+                            side: &$side,
+                            socket: &sockets[$at],
+                            bus: &buses[$at].1,
+                            contact: $contact,
+                        }
+                    };
+                }
+                door.invite(person!(ann, 0, BOB), application).await;
+                bob.until(&what, offered).await;
+                let (ours, theirs) = (only(&ann), only(&bob));
+                door.act(Act::Accept, person!(bob, 1, ANN), theirs, application)
+                    .await;
+                bob.until(&what, connected).await;
+                door.act(Act::HangUp, person!(ann, 0, BOB), ours, application)
+                    .await;
+                ann.until(&what, ended).await;
+                // The contact's CANCEL ends his side, or he ends it himself: a game goes on without.
+                if let [open] = &bob.hub.open()[..] {
+                    let _ = bob.hub.hang_up(open.invitation);
+                }
+                bob.until(&what, ended).await;
+                rounds += 1;
+            }
+        }
+        assert_eq!(rounds, 40);
+        ann.hub.shutdown().await;
+        bob.hub.shutdown().await;
+        stop.cancel();
+        for serving in serving {
+            within("a door's end", serving).await.unwrap();
+        }
+    });
 }

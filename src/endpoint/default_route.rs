@@ -11,7 +11,7 @@ const GATEWAY: u32 = 0x2;
 /// The default gateway; none when the machine has no way out, or the system does not tell.
 #[must_use]
 pub fn gateway() -> Option<Ipv4Addr> {
-    read(&std::fs::read_to_string("/proc/net/route").ok()?)
+    read(&std::fs::read_to_string("/proc/thread-self/net/route").ok()?)
 }
 
 /// Of all default routes the one with the lowest metric.

@@ -9,7 +9,7 @@ use std::{
 /// tell, as for other machines.
 #[must_use]
 pub fn of(there: SocketAddr, here: SocketAddr) -> Option<u32> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
+    ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .find_map(|table| read(&table, there, here))

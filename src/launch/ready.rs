@@ -16,14 +16,21 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// The state column of a listening TCP socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// Returns when a process of the program listens on that TCP address.
+/// Returns when a process of the program listens on that TCP address. The table is that of this
+/// thread's network namespace, which `/proc/net` would not be.
 pub(super) async fn tcp_listening(leader: i32, address: SocketAddr) {
-    observe(leader, address, "/proc/net/tcp", Some(LISTENING)).await;
+    observe(
+        leader,
+        address,
+        "/proc/thread-self/net/tcp",
+        Some(LISTENING),
+    )
+    .await;
 }
 
 /// Returns when a process of the program has bound that UDP address.
 pub(super) async fn udp_bound(leader: i32, address: SocketAddr) {
-    observe(leader, address, "/proc/net/udp", None).await;
+    observe(leader, address, "/proc/thread-self/net/udp", None).await;
 }
 
 async fn observe(leader: i32, address: SocketAddr, table: &str, state: Option<&str>) {

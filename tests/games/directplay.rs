@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     Running, address, bridge,
-    support::{self, child::Child, until, wireshark::dissected, within},
+    support::{self, child::Child, namespace::alone, until, wireshark::dissected, within},
 };
 
 const BALDUR: &str = "{8DAE4336-2B71-11D4-9A6C-006067325E47}";
@@ -80,41 +80,43 @@ async fn tell(from: Ipv4Addr, to: (Ipv4Addr, u16), bytes: &[u8]) {
     let _ = stream.shutdown().await;
 }
 
-#[tokio::test]
-async fn wireshark_reads_the_question_and_the_answer() {
-    if !support::have(&["tshark", "text2pcap"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let question = enumerate::question(BALDUR_BYTES, 2301);
-    let fields = [
-        "dplay.size",
-        "dplay.saddr.port",
-        "dplay.command",
-        "dplay.dialect.version",
-        "dplay.type02.all",
-        "dplay.type02.game.guid",
-        "_ws.malformed",
-    ];
-    let guid = "3643ae8d-712b-d411-9a6c-006067325e47";
-    assert_eq!(
-        dissected(dir.path(), 47_624, &question, &fields).await,
-        format!("52|2301|0x0002|0x000e|1|{guid}|")
-    );
-    let fields = [
-        "dplay.command",
-        "dplay.game.guid",
-        "dplay.sess_desc.max_players",
-        "dplay.sess_desc.curr_players",
-        "dplay.type_01.game_name",
-        "_ws.malformed",
-    ];
-    let answer = answer(BALDUR_BYTES, 7, "Bob's game");
-    assert_eq!(
-        dissected(dir.path(), 2301, &answer, &fields).await,
-        format!("0x0001|{guid}|6|2|Bob's game|")
-    );
-    assert_eq!(enumerate::answer(&answer).unwrap().name, "Bob's game");
+#[test]
+fn wireshark_reads_the_question_and_the_answer() {
+    alone(async || {
+        if !support::have(&["tshark", "text2pcap"]) {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let question = enumerate::question(BALDUR_BYTES, 2301);
+        let fields = [
+            "dplay.size",
+            "dplay.saddr.port",
+            "dplay.command",
+            "dplay.dialect.version",
+            "dplay.type02.all",
+            "dplay.type02.game.guid",
+            "_ws.malformed",
+        ];
+        let guid = "3643ae8d-712b-d411-9a6c-006067325e47";
+        assert_eq!(
+            dissected(dir.path(), 47_624, &question, &fields).await,
+            format!("52|2301|0x0002|0x000e|1|{guid}|")
+        );
+        let fields = [
+            "dplay.command",
+            "dplay.game.guid",
+            "dplay.sess_desc.max_players",
+            "dplay.sess_desc.curr_players",
+            "dplay.type_01.game_name",
+            "_ws.malformed",
+        ];
+        let answer = answer(BALDUR_BYTES, 7, "Bob's game");
+        assert_eq!(
+            dissected(dir.path(), 2301, &answer, &fields).await,
+            format!("0x0001|{guid}|6|2|Bob's game|")
+        );
+        assert_eq!(enumerate::answer(&answer).unwrap().name, "Bob's game");
+    });
 }
 
 /// A prefix in which Wine registered its command interpreter as the game.
@@ -173,59 +175,61 @@ fn said(part: &'static str) -> impl Fn(&Report) -> Option<()> {
     move |report| matches!(report, Report::Say(line) if line.contains(part)).then_some(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_game_in_wine_is_started_when_the_host_has_a_session_and_ended_with_it() {
-    if !support::have(&["wine", "wineserver"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let prefix = prefix(dir.path()).await;
-    let registered = Prefix::new(prefix.clone()).registered();
-    let names: Vec<&str> = registered.iter().map(|game| game.name.as_str()).collect();
-    assert_eq!(names, ["Mech [4] “é日1”", "Baldur's Gate2"]);
+#[test]
+fn a_game_in_wine_is_started_when_the_host_has_a_session_and_ended_with_it() {
+    alone(async || {
+        if !support::have(&["wine", "wineserver"]) {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let prefix = prefix(dir.path()).await;
+        let registered = Prefix::new(prefix.clone()).registered();
+        let names: Vec<&str> = registered.iter().map(|game| game.name.as_str()).collect();
+        assert_eq!(names, ["Mech [4] “é日1”", "Baldur's Gate2"]);
 
-    let bridge = bridge(dir.path(), &wine_bridge(&prefix));
-    let (own, peer, stranger) = (address(), address(), address());
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.prepare();
-    joins.is_ready().await;
-    joins.connected(peer);
-    joins.reported("the wait", said("waiting until")).await;
-    // The first question finds nobody who takes it by TCP: the host comes later.
-    let early = socket::udp((peer, 47_624).into()).await.unwrap();
-    within("a question", early.recv(&mut [0; 100]))
-        .await
-        .unwrap();
-    drop(early);
-    let host = Host::new(peer).await;
-    let (question, to) = host.asked().await;
-    assert_eq!(question, enumerate::question(BALDUR_BYTES, to.1));
-    assert!((2300..=2400).contains(&to.1) && to.0 == own, "{to:?}");
-    tell(stranger, to, &answer(BALDUR_BYTES, 9, "a stranger's")).await;
-    tell(host.at, to, b"no DirectPlay").await;
-    let both = [
-        answer([1; 16], 8, "another"),
-        answer(BALDUR_BYTES, 7, "Bob's"),
-    ]
-    .concat();
-    tell(host.at, to, &both).await;
-    joins
-        .reported("the session", said("\"Bob's\", 2 of 6 players"))
+        let bridge = bridge(dir.path(), &wine_bridge(&prefix));
+        let (own, peer, stranger) = (address(), address(), address());
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.prepare();
+        joins.is_ready().await;
+        joins.connected(peer);
+        joins.reported("the wait", said("waiting until")).await;
+        // The first question finds nobody who takes it by TCP: the host comes later.
+        let early = socket::udp((peer, 47_624).into()).await.unwrap();
+        within("a question", early.recv(&mut [0; 100]))
+            .await
+            .unwrap();
+        drop(early);
+        let host = Host::new(peer).await;
+        let (question, to) = host.asked().await;
+        assert_eq!(question, enumerate::question(BALDUR_BYTES, to.1));
+        assert!((2300..=2400).contains(&to.1) && to.0 == own, "{to:?}");
+        tell(stranger, to, &answer(BALDUR_BYTES, 9, "a stranger's")).await;
+        tell(host.at, to, b"no DirectPlay").await;
+        let both = [
+            answer([1; 16], 8, "another"),
+            answer(BALDUR_BYTES, 7, "Bob's"),
+        ]
+        .concat();
+        tell(host.at, to, &both).await;
+        joins
+            .reported("the session", said("\"Bob's\", 2 of 6 players"))
+            .await;
+        joins.runs().await;
+
+        let file = prefix.join("drive_c/Games/Black Isle/joined.txt");
+        let written = until("what the game was told", || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            text.ends_with('\n').then_some(text)
+        })
         .await;
-    joins.runs().await;
-
-    let file = prefix.join("drive_c/Games/Black Isle/joined.txt");
-    let written = until("what the game was told", || {
-        let text = std::fs::read_to_string(&file).ok()?;
-        text.ends_with('\n').then_some(text)
-    })
-    .await;
-    let instance = "{07070707-0707-0707-0707-070707070707}";
-    assert_eq!(written.trim(), format!("{instance} {BALDUR} {peer}"));
-    assert!(games(&prefix) > 0);
-    joins.end().await;
-    assert_eq!(games(&prefix), 0);
-    end_wine(dir.path(), &prefix).await;
+        let instance = "{07070707-0707-0707-0707-070707070707}";
+        assert_eq!(written.trim(), format!("{instance} {BALDUR} {peer}"));
+        assert!(games(&prefix) > 0);
+        joins.end().await;
+        assert_eq!(games(&prefix), 0);
+        end_wine(dir.path(), &prefix).await;
+    });
 }
 
 /// How many of "the game" run in that prefix.
@@ -277,63 +281,69 @@ fn started(report: &Report) -> Option<String> {
     }
 }
 
-#[tokio::test]
-async fn an_answer_by_udp_counts_as_well() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPER);
-    let (own, peer) = (address(), address());
-    let host = socket::udp((peer, 47_624).into()).await.unwrap();
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.connected(peer);
-    let mut question = [0; 100];
-    let (n, from) = within("a question", host.recv_from(&mut question))
-        .await
-        .unwrap();
-    assert_eq!(
-        &question[..n],
-        enumerate::question(BALDUR_BYTES, from.port())
-    );
-    host.send_to(&answer([1; 16], 8, "another"), from)
-        .await
-        .unwrap();
-    host.send_to(&answer(BALDUR_BYTES, 7, "Bob's"), from)
-        .await
-        .unwrap();
-    assert_eq!(
-        joins.reported("the start", started).await,
-        "into the session"
-    );
-    joins.end().await;
-}
-
-#[tokio::test]
-async fn where_nothing_is_answered_the_game_is_started_to_join_by_hand() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPER);
-    let (own, peer) = (address(), address());
-    let host = Host::new(peer).await;
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.connected(peer);
-    let taking = tokio::spawn(async move {
-        loop {
-            host.asked().await;
-        }
+#[test]
+fn an_answer_by_udp_counts_as_well() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPER);
+        let (own, peer) = (address(), address());
+        let host = socket::udp((peer, 47_624).into()).await.unwrap();
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.connected(peer);
+        let mut question = [0; 100];
+        let (n, from) = within("a question", host.recv_from(&mut question))
+            .await
+            .unwrap();
+        assert_eq!(
+            &question[..n],
+            enumerate::question(BALDUR_BYTES, from.port())
+        );
+        host.send_to(&answer([1; 16], 8, "another"), from)
+            .await
+            .unwrap();
+        host.send_to(&answer(BALDUR_BYTES, 7, "Bob's"), from)
+            .await
+            .unwrap();
+        assert_eq!(
+            joins.reported("the start", started).await,
+            "into the session"
+        );
+        joins.end().await;
     });
-    joins.reported("why", said("tells of no session")).await;
-    assert_eq!(joins.reported("the start", started).await, "by hand");
-    joins.runs().await;
-    joins.end().await;
-    taking.abort();
 }
 
-#[tokio::test]
-async fn who_invites_hosts_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPER);
-    let mut hosts = Running::start(&bridge, Role::Inviter, address());
-    hosts.prepare();
-    assert_eq!(hosts.reported("the start", started).await, "by hand");
-    hosts.is_ready().await;
-    hosts.runs().await;
-    hosts.end().await;
+#[test]
+fn where_nothing_is_answered_the_game_is_started_to_join_by_hand() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPER);
+        let (own, peer) = (address(), address());
+        let host = Host::new(peer).await;
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.connected(peer);
+        let taking = tokio::spawn(async move {
+            loop {
+                host.asked().await;
+            }
+        });
+        joins.reported("why", said("tells of no session")).await;
+        assert_eq!(joins.reported("the start", started).await, "by hand");
+        joins.runs().await;
+        joins.end().await;
+        taking.abort();
+    });
+}
+
+#[test]
+fn who_invites_hosts_at_once() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPER);
+        let mut hosts = Running::start(&bridge, Role::Inviter, address());
+        hosts.prepare();
+        assert_eq!(hosts.reported("the start", started).await, "by hand");
+        hosts.is_ready().await;
+        hosts.runs().await;
+        hosts.end().await;
+    });
 }

@@ -15,7 +15,7 @@ use msn_handoff::{
 
 use crate::{
     Running, address, bridge,
-    support::{self, child::Child, until, within},
+    support::{self, child::Child, namespace::alone, until, within},
 };
 
 pub(crate) const SERVER: &str = "/usr/games/openarena-server";
@@ -109,31 +109,34 @@ pub(crate) async fn players(at: (Ipv4Addr, u16), wanted: impl Fn(&Status) -> boo
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_one_who_is_invited_finds_the_game_and_plays_until_the_end() {
-    if !support::have(&[SERVER, CLIENT, "Xvfb"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (mut xvfb, display) = display(dir.path()).await;
-    let bridge = bridge(dir.path(), &openarena(&display));
-    let (own, host) = (address(), address());
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.prepare();
-    joins.is_ready().await;
-    joins.connected(host);
-    // The host starts his game when the other side is waiting already.
-    let waiting = |report: &Report| matches!(report, Report::Say(_)).then_some(());
-    joins.reported("the wait", waiting).await;
-    let hosts = Running::start(&bridge, Role::Inviter, host);
-    hosts.prepare();
-    joins.runs().await;
-    let playing = |status: &Status| matches!(status.players.as_slice(), [one] if one.ping < 999);
-    players((host, 29071), playing).await;
-    joins.end().await;
-    players((host, 29071), |status| status.players.is_empty()).await;
-    hosts.end().await;
-    xvfb.terminate().await;
+#[test]
+fn the_one_who_is_invited_finds_the_game_and_plays_until_the_end() {
+    alone(async || {
+        if !support::have(&[SERVER, CLIENT, "Xvfb"]) {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (mut xvfb, display) = display(dir.path()).await;
+        let bridge = bridge(dir.path(), &openarena(&display));
+        let (own, host) = (address(), address());
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.prepare();
+        joins.is_ready().await;
+        joins.connected(host);
+        // The host starts his game when the other side is waiting already.
+        let waiting = |report: &Report| matches!(report, Report::Say(_)).then_some(());
+        joins.reported("the wait", waiting).await;
+        let hosts = Running::start(&bridge, Role::Inviter, host);
+        hosts.prepare();
+        joins.runs().await;
+        let playing =
+            |status: &Status| matches!(status.players.as_slice(), [one] if one.ping < 999);
+        players((host, 29071), playing).await;
+        joins.end().await;
+        players((host, 29071), |status| status.players.is_empty()).await;
+        hosts.end().await;
+        xvfb.terminate().await;
+    });
 }
 
 /// A host of our making.
@@ -192,60 +195,66 @@ fn started(report: &Report) -> Option<String> {
     }
 }
 
-#[tokio::test]
-async fn only_an_answer_to_the_question_is_believed() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPERS);
-    let (own, host) = (address(), address());
-    let (game, stranger) = (
-        Host::new(host, 29070).await,
-        Host::new(address(), 29070).await,
-    );
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.prepare();
-    joins.is_ready().await;
-    joins.connected(host);
-    let (challenge, from) = game.asked().await;
-    let right = format!("\\protocol\\26\\game\\../../x\\challenge\\{challenge}");
-    // Another address, another challenge, no challenge: each names the first program's protocol.
-    let wrong = right.replace("26", "15");
-    stranger.answer(from, &wrong).await;
-    game.answer(from, &wrong.replace(&challenge, "0123456789abcdef"))
-        .await;
-    game.answer(from, "\\protocol\\15").await;
-    game.answer(from, &right).await;
-    assert_eq!(joins.reported("the start", started).await, "the second");
-    joins.runs().await;
-    joins.end().await;
+#[test]
+fn only_an_answer_to_the_question_is_believed() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPERS);
+        let (own, host) = (address(), address());
+        let (game, stranger) = (
+            Host::new(host, 29070).await,
+            Host::new(address(), 29070).await,
+        );
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.prepare();
+        joins.is_ready().await;
+        joins.connected(host);
+        let (challenge, from) = game.asked().await;
+        let right = format!("\\protocol\\26\\game\\../../x\\challenge\\{challenge}");
+        // Another address, another challenge, no challenge: each names the first program's protocol.
+        let wrong = right.replace("26", "15");
+        stranger.answer(from, &wrong).await;
+        game.answer(from, &wrong.replace(&challenge, "0123456789abcdef"))
+            .await;
+        game.answer(from, "\\protocol\\15").await;
+        game.answer(from, &right).await;
+        assert_eq!(joins.reported("the start", started).await, "the second");
+        joins.runs().await;
+        joins.end().await;
+    });
 }
 
-#[tokio::test]
-async fn a_game_that_nothing_here_plays_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPERS);
-    let (own, host) = (address(), address());
-    let game = Host::new(host, 28070).await;
-    let mut joins = Running::start(&bridge, Role::Invitee, own);
-    joins.connected(host);
-    let (challenge, from) = game.asked().await;
-    game.answer(from, &format!("\\protocol\\68\\challenge\\{challenge}"))
-        .await;
-    let failed = |report: &Report| match report {
-        Report::Failed { not_installed, why } => Some((*not_installed, why.clone())),
-        _ => None,
-    };
-    let why = "no program is named for a game with protocol 68".to_owned();
-    assert_eq!(joins.reported("the failure", failed).await, (true, why));
+#[test]
+fn a_game_that_nothing_here_plays_is_told() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPERS);
+        let (own, host) = (address(), address());
+        let game = Host::new(host, 28070).await;
+        let mut joins = Running::start(&bridge, Role::Invitee, own);
+        joins.connected(host);
+        let (challenge, from) = game.asked().await;
+        game.answer(from, &format!("\\protocol\\68\\challenge\\{challenge}"))
+            .await;
+        let failed = |report: &Report| match report {
+            Report::Failed { not_installed, why } => Some((*not_installed, why.clone())),
+            _ => None,
+        };
+        let why = "no program is named for a game with protocol 68".to_owned();
+        assert_eq!(joins.reported("the failure", failed).await, (true, why));
+    });
 }
 
-#[tokio::test]
-async fn a_search_ends_when_it_is_ordered() {
-    let dir = tempfile::tempdir().unwrap();
-    let bridge = bridge(dir.path(), SLEEPERS);
-    let (own, host) = (address(), address());
-    let game = Host::new(host, 28070).await;
-    let joins = Running::start(&bridge, Role::Invitee, own);
-    joins.connected(host);
-    game.asked().await;
-    joins.end().await;
+#[test]
+fn a_search_ends_when_it_is_ordered() {
+    alone(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = bridge(dir.path(), SLEEPERS);
+        let (own, host) = (address(), address());
+        let game = Host::new(host, 28070).await;
+        let joins = Running::start(&bridge, Role::Invitee, own);
+        joins.connected(host);
+        game.asked().await;
+        joins.end().await;
+    });
 }

@@ -20,6 +20,7 @@ use crate::{
     support::{
         self,
         child::Child,
+        namespace::alone,
         sides::address,
         sound::{self, Heard},
         within,
@@ -265,22 +266,30 @@ async fn it_calls(quick: bool) {
     Heard::read(&heard).assert_tone("Asterisk", 440.0, 880.0, 1.5);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_is_called_as_netmeeting_calls() {
-    we_call(false).await;
+#[test]
+fn it_is_called_as_netmeeting_calls() {
+    alone(async || {
+        we_call(false).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_is_called_with_fast_start_and_a_tunnel() {
-    we_call(true).await;
+#[test]
+fn it_is_called_with_fast_start_and_a_tunnel() {
+    alone(async || {
+        we_call(true).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_calls_as_netmeeting_does() {
-    it_calls(false).await;
+#[test]
+fn it_calls_as_netmeeting_does() {
+    alone(async || {
+        it_calls(false).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_calls_with_fast_start_and_a_tunnel() {
-    it_calls(true).await;
+#[test]
+fn it_calls_with_fast_start_and_a_tunnel() {
+    alone(async || {
+        it_calls(true).await;
+    });
 }

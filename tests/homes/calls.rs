@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    lab::{self, Forwarding, Lab},
+    lab::{Forwarding, Lab},
     person::{Exchange, Person},
     slow,
-    support::{have, until},
+    support::{have, namespace, until},
 };
 
 const ANN: &str = "ann@example.com";
@@ -34,7 +34,7 @@ async fn they_talk(inviter: &Person, invited: &Person) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_one_lan_they_talk_without_the_router() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -56,7 +56,7 @@ async fn on_one_lan_they_talk_without_the_router() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_is_behind_a_router_and_one_who_is_not_talk_whoever_invites() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -78,7 +78,7 @@ async fn one_who_is_behind_a_router_and_one_who_is_not_talk_whoever_invites() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_tells_only_a_private_address_is_known_by_its_call() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -100,7 +100,7 @@ async fn one_who_tells_only_a_private_address_is_known_by_its_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -136,7 +136,7 @@ async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_loses_3_percent_keeps_the_call_and_the_statistics_tell_it() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -174,7 +174,7 @@ async fn a_line_that_loses_3_percent_keeps_the_call_and_the_statistics_tell_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_it() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -218,7 +218,7 @@ async fn a_line_that_is_late_and_uneven_keeps_the_call_and_the_statistics_tell_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_goes_on_when_a_home_gets_another_address() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -254,7 +254,7 @@ async fn a_call_goes_on_when_a_home_gets_another_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_goes_dead_ends_the_call_in_words_on_both_sides() {
-    if !lab::can_build() || !have(&["baresip"]) {
+    if !namespace::can_make() || !have(&["baresip"]) {
         return;
     }
     let mut lab = Lab::new();
@@ -285,7 +285,7 @@ async fn a_line_that_goes_dead_ends_the_call_in_words_on_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_homes_whose_routers_forward_on_request_talk_whoever_invites() {
-    if !lab::can_build() || !have(&["baresip", "miniupnpd"]) {
+    if !namespace::can_make() || !have(&["baresip", "miniupnpd"]) {
         return;
     }
     let mut lab = Lab::new();

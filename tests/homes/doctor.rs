@@ -1,8 +1,13 @@
 //! What `doctor --network` says of a home, with real routers and a real STUN server.
 
 use crate::{
-    lab::{self, Forwarding, Lab, Space},
-    support::{child::Child, have, until},
+    lab::{Forwarding, Lab},
+    support::{
+        child::Child,
+        have,
+        namespace::{self, Space},
+        until,
+    },
 };
 
 /// What it says in that home, as JSON and as text.
@@ -30,7 +35,7 @@ async fn says(space: &Space, network: &str) -> (serde_json::Value, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_forwards_is_found_in_any_language_and_gets_its_port_back() {
-    if !lab::can_build() || !have(&["miniupnpd"]) {
+    if !namespace::can_make() || !have(&["miniupnpd"]) {
         return;
     }
     for (forwarding, language) in [
@@ -64,7 +69,7 @@ async fn a_router_that_forwards_is_found_in_any_language_and_gets_its_port_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_forwards_nothing_is_told_with_what_would_help() {
-    if !lab::can_build() {
+    if !namespace::can_make() {
         return;
     }
     let mut lab = Lab::new();
@@ -82,7 +87,7 @@ async fn a_router_that_forwards_nothing_is_told_with_what_would_help() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stun_server_tells_the_address_outside_and_its_silence_is_told() {
-    if !lab::can_build() || !have(&["turnserver"]) {
+    if !namespace::can_make() || !have(&["turnserver"]) {
         return;
     }
     let mut lab = Lab::new();

@@ -1,49 +1,13 @@
 //! A small internet of network namespaces.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "the lab's own tools, and words about a test that is left out"
-)]
 
-use std::{
-    fs::File,
-    future::Future,
-    os::fd::AsFd as _,
-    path::Path,
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
-    thread::JoinHandle,
-};
+use std::path::Path;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tokio::{runtime, sync::oneshot};
-
-use crate::support::child::Child;
-
-/// What our namespaces' names begin with; then comes the process that made them.
-const PREFIX: &str = "handoff-";
-static NUMBER: AtomicU32 = AtomicU32::new(0);
-
-/// Whether namespaces can be made here. Under `CI=true` they must be.
-pub(crate) fn can_build() -> bool {
-    if !crate::support::have(&["ip", "nft"]) {
-        return false;
-    }
-    if rustix::process::geteuid().is_root() {
-        return true;
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "network namespaces need root"
-    );
-    eprintln!("SKIPPED: network namespaces need root");
-    false
-}
+use crate::support::{child::Child, namespace::Space};
 
 /// One internet: a wire on which every router and every public machine is.
 pub(crate) struct Lab {
-    id: String,
-    spaces: Vec<String>,
+    /// Kept until the end of the test, whoever lets go of them.
+    spaces: Vec<Space>,
     wire: Space,
     links: u32,
 }
@@ -60,26 +24,18 @@ fn yes(whether: bool) -> &'static str {
     if whether { "yes" } else { "no" }
 }
 
-/// A machine: a namespace by its name.
-#[derive(Debug, Clone)]
-pub(crate) struct Space(String);
-
 impl Lab {
     /// With a machine at 44.128.0.1, where a server may be.
     pub(crate) fn new() -> Self {
-        forget_dead();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut lab = Self {
-            id: format!("{PREFIX}{}-{number}-", std::process::id()),
+        let wire = Space::new("wire");
+        wire.ip("link add wire type bridge");
+        wire.ip("addr add 44.128.0.1/24 dev wire");
+        wire.ip("link set wire up");
+        Self {
             spaces: Vec::new(),
-            wire: Space(String::new()),
+            wire,
             links: 0,
-        };
-        lab.wire = lab.machine("wire");
-        lab.wire.ip("link add wire type bridge");
-        lab.wire.ip("addr add 44.128.0.1/24 dev wire");
-        lab.wire.ip("link set wire up");
-        lab
+        }
     }
 
     /// The machine at 44.128.0.1.
@@ -89,10 +45,8 @@ impl Lab {
 
     /// A machine that is connected to nothing yet.
     pub(crate) fn machine(&mut self, name: &str) -> Space {
-        let space = Space(format!("{}{name}", self.id));
-        sh(&["ip", "netns", "add", &space.0]);
-        self.spaces.push(space.0.clone());
-        space.ip("link set lo up");
+        let space = Space::new(name);
+        self.spaces.push(space.clone());
         space
     }
 
@@ -100,10 +54,9 @@ impl Lab {
     fn plug(&mut self, space: &Space, dev: &str, into: &Space, bridge: &str, address: &str) {
         self.links += 1;
         let other = format!("port{}", self.links);
-        let (from, to) = (&space.0, &into.0);
-        let arguments = format!("-n {from} link add {dev} type veth peer name {other} netns {to}");
-        let words: Vec<&str> = std::iter::once("ip").chain(arguments.split(' ')).collect();
-        sh(&words);
+        let to = into.name();
+        let arguments = format!("link add {dev} type veth peer name {other} netns {to}");
+        space.ip(&arguments);
         into.ip(&format!("link set {other} master {bridge} up"));
         space.ip(&format!("addr add {address} dev {dev}"));
         space.ip(&format!("link set {dev} up"));
@@ -203,38 +156,8 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        for space in &self.spaces {
-            let _ = Command::new("ip").args(["netns", "del", space]).status();
-        }
-    }
-}
-
+/// What a router does, and tells.
 impl Space {
-    /// Words of a command before those of what is to run in it.
-    pub(crate) fn enter(&self) -> [&str; 4] {
-        ["ip", "netns", "exec", &self.0]
-    }
-
-    /// Runs a command in it; what it printed.
-    pub(crate) fn run(&self, command: &[&str]) -> String {
-        sh(&[&self.enter(), command].concat())
-    }
-
-    /// `ip`, with these words.
-    pub(crate) fn ip(&self, words: &str) -> String {
-        let words: Vec<&str> = words.split(' ').collect();
-        sh(&[&["ip", "-n", &self.0], &words[..]].concat())
-    }
-
-    /// Adds rules.
-    pub(crate) fn nft(&self, rules: &str) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), rules).unwrap();
-        self.run(&["nft", "-f", file.path().to_str().unwrap()]);
-    }
-
     /// From now on so many percent of the UDP datagrams that pass are thrown away, and counted.
     pub(crate) fn loses(&self, percent: u8) {
         let share = match percent {
@@ -273,78 +196,5 @@ impl Space {
         ]);
         let rules = rules.lines().filter(|line| line.contains("dnat"));
         rules.map(|line| line.trim().to_owned()).collect()
-    }
-
-    /// A thread in it, on which futures are run.
-    pub(crate) fn inside(&self) -> Inside {
-        let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (give, given) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            give.send(runtime.handle().clone()).unwrap();
-            let _ = runtime.block_on(stopped);
-        });
-        Inside {
-            handle: given.recv().unwrap(),
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-}
-
-/// A thread in a namespace. Sockets that its futures open belong there.
-pub(crate) struct Inside {
-    handle: runtime::Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Inside {
-    /// What the future gives.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        self.handle.spawn(work).await.unwrap()
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Runs a command, which must succeed; what it printed.
-fn sh(command: &[&str]) -> String {
-    let done = Command::new(command[0])
-        .args(&command[1..])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{command:?}: {said}");
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
-
-/// Removes what a test left that was killed.
-fn forget_dead() {
-    for line in sh(&["ip", "netns", "list"]).lines() {
-        let name = line.split(' ').next().unwrap_or_default();
-        let owner = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next());
-        if let Some(owner) = owner
-            && !std::path::Path::new("/proc").join(owner).exists()
-        {
-            sh(&["ip", "netns", "del", name]);
-        }
     }
 }

@@ -10,8 +10,12 @@ use tokio::sync::mpsc;
 
 use crate::{
     agent::{self, Agent},
-    lab::{Inside, Space},
-    support::{LIMIT, child::Child, sound::Heard},
+    support::{
+        LIMIT,
+        child::Child,
+        namespace::{Inside, Space},
+        sound::Heard,
+    },
 };
 
 /// The server of an internet, at 44.128.0.1.

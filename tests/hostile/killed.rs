@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
-    support::sides::BOB,
+    support::{namespace::alone, sides::BOB},
     wire::{Stage, Wire, listener, message, within},
 };
 
@@ -79,64 +79,66 @@ async fn until(wire: &mut Wire, wanted: &str) {
     }
 }
 
-#[tokio::test]
-async fn when_we_are_killed_in_a_call_the_phone_ends() {
-    let home = tempfile::tempdir().unwrap();
-    let (phone, pid) = (home.path().join("phone"), home.path().join("pid"));
-    fs::write(&phone, PHONE.replace("PID", pid.to_str().unwrap())).unwrap();
-    fs::set_permissions(&phone, fs::Permissions::from_mode(0o755)).unwrap();
-    let folder = home.path().join("msn-handoff/bridges");
-    fs::create_dir_all(&folder).unwrap();
-    let bridge = NETMEETING.replace("PHONE", phone.to_str().unwrap());
-    fs::write(folder.join("netmeeting.toml"), bridge).unwrap();
-    let config = home.path().join("msn-handoff/config.toml");
-    fs::write(config, "[consent]\ndefault = \"allow\"\n").unwrap();
-    let server = listener().await;
-    #[allow(clippy::disallowed_methods, reason = "a test's own program")]
-    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
-        .env("HOME", home.path())
-        .env("XDG_CONFIG_HOME", home.path())
-        .env("XDG_RUNTIME_DIR", home.path())
-        .env_remove("DBUS_SESSION_BUS_ADDRESS")
-        .args([
-            "proxy",
-            "--listen",
-            "127.0.0.1:0",
-            "--announce",
-            "127.0.0.1",
-            "--server",
-        ])
-        .arg(server.local_addr().unwrap().to_string())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let line = within("where it listens", lines.next_line())
-        .await
-        .unwrap()
-        .unwrap();
-    let mut stage = Stage::new(line.split(' ').nth(4).unwrap().parse().unwrap(), &server).await;
-    let (_client, mut bob) = stage.talking(BOB).await;
-    let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
-    bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
-        .await;
-    until(&mut bob, "Invitation-Command: ACCEPT").await;
-    let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
-    bob.says(&said("ACCEPT", accept)).await;
+#[test]
+fn when_we_are_killed_in_a_call_the_phone_ends() {
+    alone(async || {
+        let home = tempfile::tempdir().unwrap();
+        let (phone, pid) = (home.path().join("phone"), home.path().join("pid"));
+        fs::write(&phone, PHONE.replace("PID", pid.to_str().unwrap())).unwrap();
+        fs::set_permissions(&phone, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = home.path().join("msn-handoff/bridges");
+        fs::create_dir_all(&folder).unwrap();
+        let bridge = NETMEETING.replace("PHONE", phone.to_str().unwrap());
+        fs::write(folder.join("netmeeting.toml"), bridge).unwrap();
+        let config = home.path().join("msn-handoff/config.toml");
+        fs::write(config, "[consent]\ndefault = \"allow\"\n").unwrap();
+        let server = listener().await;
+        #[allow(clippy::disallowed_methods, reason = "a test's own program")]
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path())
+            .env("XDG_RUNTIME_DIR", home.path())
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .args([
+                "proxy",
+                "--listen",
+                "127.0.0.1:0",
+                "--announce",
+                "127.0.0.1",
+                "--server",
+            ])
+            .arg(server.local_addr().unwrap().to_string())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let line = within("where it listens", lines.next_line())
+            .await
+            .unwrap()
+            .unwrap();
+        let mut stage = Stage::new(line.split(' ').nth(4).unwrap().parse().unwrap(), &server).await;
+        let (_client, mut bob) = stage.talking(BOB).await;
+        let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
+        bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
+            .await;
+        until(&mut bob, "Invitation-Command: ACCEPT").await;
+        let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
+        bob.says(&said("ACCEPT", accept)).await;
 
-    let told = file(&pid).await;
-    let (number, peer) = told.trim().split_once(' ').unwrap();
-    assert_eq!(peer, "127.0.0.1");
-    let number = number.parse().unwrap();
-    let _phone = Phone(number);
-    assert!(alive(number));
-    program.start_kill().unwrap();
-    within("our end", program.wait()).await.unwrap();
-    within("the end of the phone", async {
-        while alive(number) {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+        let told = file(&pid).await;
+        let (number, peer) = told.trim().split_once(' ').unwrap();
+        assert_eq!(peer, "127.0.0.1");
+        let number = number.parse().unwrap();
+        let _phone = Phone(number);
+        assert!(alive(number));
+        program.start_kill().unwrap();
+        within("our end", program.wait()).await.unwrap();
+        within("the end of the phone", async {
+            while alive(number) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    });
 }

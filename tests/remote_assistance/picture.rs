@@ -3,12 +3,12 @@
 
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
-use msn_handoff::{endpoint::socket, event::What};
+use msn_handoff::event::What;
 
 use crate::{
     novice::Table,
     screen::{SIZE, Screen, Shot},
-    support::{self, child::Child},
+    support::{self, child::Child, namespace::alone},
     vista_ticket, xp_ticket,
 };
 
@@ -89,15 +89,17 @@ async fn share(screen: &Screen, ip: Ipv4Addr, port: u16) -> Child {
     panic!("freerdp-shadow-cli does not start");
 }
 
-async fn is_seen(folder: &Path, ticket: impl Fn(Ipv4Addr, u16) -> String, told: &str) {
+/// Where a Windows machine has Remote Desktop.
+const PORT: u16 = 3389;
+
+async fn is_seen(folder: &Path, ticket: impl Fn(Ipv4Addr) -> String, told: &str) {
     let mut theirs = Screen::new(folder, "theirs").await;
     let mut ours = Screen::new(folder, "ours").await;
     let mut table = Table::new(folder, &change(&ours.name));
-    let port = socket::free_port(table.ip).await.unwrap();
-    let mut shadow = share(&theirs, table.ip, port).await;
+    let mut shadow = share(&theirs, table.ip, PORT).await;
 
     table.asks_for_help().await;
-    table.sends_ticket(&ticket(table.ip, port), 60);
+    table.sends_ticket(&ticket(table.ip), 60);
     table.is_told(told).await;
     assert!(!table.started(), "the truth comes first");
     table.until(|what| matches!(what, What::ProgramStarted { program, .. } if program.starts_with("xfreerdp"))).await;
@@ -121,22 +123,26 @@ async fn is_seen(folder: &Path, ticket: impl Fn(Ipv4Addr, u16) -> String, told: 
     ours.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_screen_at_the_address_of_a_vista_ticket_is_seen() {
-    if !support::have(&PROGRAMS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let ticket = |ip: Ipv4Addr, port| vista_ticket(&[("BOBS-PC", port), (&ip.to_string(), port)]);
-    is_seen(folder.path(), ticket, "from Windows Vista").await;
+#[test]
+fn the_screen_at_the_address_of_a_vista_ticket_is_seen() {
+    alone(async || {
+        if !support::have(&PROGRAMS) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let ticket = |ip: Ipv4Addr| vista_ticket(&[("BOBS-PC", PORT), (&ip.to_string(), PORT)]);
+        is_seen(folder.path(), ticket, "from Windows Vista").await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn so_is_that_of_an_xp_ticket_for_a_user_who_wants_it_after_being_told_the_truth() {
-    if !support::have(&PROGRAMS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let ticket = |ip, port| xp_ticket(&format!("{ip}:{port};BOBS-PC:{port}"));
-    is_seen(folder.path(), ticket, "FreeRDP cannot finish").await;
+#[test]
+fn so_is_that_of_an_xp_ticket_for_a_user_who_wants_it_after_being_told_the_truth() {
+    alone(async || {
+        if !support::have(&PROGRAMS) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let ticket = |ip| xp_ticket(&format!("{ip}:{PORT};BOBS-PC:{PORT}"));
+        is_seen(folder.path(), ticket, "FreeRDP cannot finish").await;
+    });
 }

@@ -45,7 +45,7 @@ impl Linphone {
             child.say(line).await;
         }
         until("linphonec's SIP port", || {
-            let table = fs::read_to_string("/proc/net/udp").unwrap();
+            let table = fs::read_to_string("/proc/thread-self/net/udp").unwrap();
             table.contains(&format!(":{port:04X} ")).then_some(())
         })
         .await;

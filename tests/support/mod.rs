@@ -13,6 +13,7 @@ pub(crate) mod child;
 pub(crate) mod handset;
 pub(crate) mod linphone;
 pub(crate) mod media;
+pub(crate) mod namespace;
 pub(crate) mod passport;
 pub(crate) mod rtc;
 pub(crate) mod screen;

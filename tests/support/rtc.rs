@@ -68,8 +68,8 @@ impl Rtc {
     pub(crate) async fn answers_at(dir: &Path, transport: Transport, port: u16) -> Self {
         let rtc = Self::start(dir, "rtc_uas.xml", transport, port, &[]).await;
         let table = match transport {
-            Transport::Udp => "/proc/net/udp",
-            Transport::Tcp => "/proc/net/tcp",
+            Transport::Udp => "/proc/thread-self/net/udp",
+            Transport::Tcp => "/proc/thread-self/net/tcp",
         };
         until("sipp's port", || {
             let table = fs::read_to_string(table).unwrap();

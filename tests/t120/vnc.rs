@@ -11,6 +11,7 @@ use crate::{
     support::{
         self,
         child::Child,
+        namespace::alone,
         screen::{pixels, shot, start},
         sides::{ANN, BOB, Side, address, deliver},
         until, within,
@@ -63,66 +64,68 @@ async fn shows(display: &str, dir: &Path, one: [u8; 3], other: [u8; 3]) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shared_screen_is_seen_on_the_other_side() {
-    let programs = [
-        "X0tigervnc",
-        "xtigervncviewer",
-        "Xvfb",
-        "import",
-        "display",
-        "convert",
-    ];
-    if !support::have(&programs) {
-        return;
-    }
-    let (ann_dir, bob_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (mut ann_screen, ann_display) = start(ann_dir.path(), "640x480x24").await;
-    let (mut bob_screen, bob_display) = start(bob_dir.path(), "320x240x24").await;
-    switched_on(ann_dir.path(), &ann_display);
-    switched_on(bob_dir.path(), &bob_display);
-    paint(&bob_display, bob_dir.path(), RED, GREEN).await;
-    // Programs here come from 127.0.0.1, wherever they go.
-    let (mut ann, from_ann) = Side::new(ANN, crate::ANN_AT, ann_dir.path());
-    let (mut bob, from_bob) = Side::new(BOB, address(), bob_dir.path());
-    deliver(from_ann, ANN, &bob);
-    deliver(from_bob, BOB, &ann);
+#[test]
+fn a_shared_screen_is_seen_on_the_other_side() {
+    alone(async || {
+        let programs = [
+            "X0tigervnc",
+            "xtigervncviewer",
+            "Xvfb",
+            "import",
+            "display",
+            "convert",
+        ];
+        if !support::have(&programs) {
+            return;
+        }
+        let (ann_dir, bob_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mut ann_screen, ann_display) = start(ann_dir.path(), "640x480x24").await;
+        let (mut bob_screen, bob_display) = start(bob_dir.path(), "320x240x24").await;
+        switched_on(ann_dir.path(), &ann_display);
+        switched_on(bob_dir.path(), &bob_display);
+        paint(&bob_display, bob_dir.path(), RED, GREEN).await;
+        // Programs here come from 127.0.0.1, wherever they go.
+        let (mut ann, from_ann) = Side::new(ANN, crate::ANN_AT, ann_dir.path());
+        let (mut bob, from_bob) = Side::new(BOB, address(), bob_dir.path());
+        deliver(from_ann, ANN, &bob);
+        deliver(from_bob, BOB, &ann);
 
-    ann.hub.invite(None, BOB, "application-sharing").unwrap();
-    // Every contact is allowed everything, but not this.
-    let asked = until("the question", || {
-        let shown = bob.shown();
-        shown
-            .contains("/accept application-sharing")
-            .then_some(shown)
-    })
-    .await;
-    let words = "x0vncserver is started for it and shares your whole screen";
-    assert!(asked.contains(words), "{asked}");
-    bob.hub
-        .typed(bob.account, ANN, "/accept application-sharing");
-    let started = |what: &What| matches!(what, What::ProgramStarted { program, .. } if program == "x0vncserver");
-    bob.until("x0vncserver", started).await;
-    let shares = |what: &What| matches!(what, What::Progress(line) if line.contains("shares your whole screen"));
-    bob.until("that it shares", shares).await;
-    let at = bob.listens().await;
-    shows(&ann_display, ann_dir.path(), RED, GREEN).await;
-    // Nobody else is let in: the server would greet.
-    let mut stranger = connect(address(), at).await;
-    let greeting = within("the refusal", stranger.read(&mut [0; 12])).await;
-    assert!(matches!(greeting, Ok(0) | Err(_)), "{greeting:?}");
-    // It is no picture of the past.
-    paint(&bob_display, bob_dir.path(), BLUE, RED).await;
-    shows(&ann_display, ann_dir.path(), BLUE, RED).await;
+        ann.hub.invite(None, BOB, "application-sharing").unwrap();
+        // Every contact is allowed everything, but not this.
+        let asked = until("the question", || {
+            let shown = bob.shown();
+            shown
+                .contains("/accept application-sharing")
+                .then_some(shown)
+        })
+        .await;
+        let words = "x0vncserver is started for it and shares your whole screen";
+        assert!(asked.contains(words), "{asked}");
+        bob.hub
+            .typed(bob.account, ANN, "/accept application-sharing");
+        let started = |what: &What| matches!(what, What::ProgramStarted { program, .. } if program == "x0vncserver");
+        bob.until("x0vncserver", started).await;
+        let shares = |what: &What| matches!(what, What::Progress(line) if line.contains("shares your whole screen"));
+        bob.until("that it shares", shares).await;
+        let at = bob.listens().await;
+        shows(&ann_display, ann_dir.path(), RED, GREEN).await;
+        // Nobody else is let in: the server would greet.
+        let mut stranger = connect(address(), at).await;
+        let greeting = within("the refusal", stranger.read(&mut [0; 12])).await;
+        assert!(matches!(greeting, Ok(0) | Err(_)), "{greeting:?}");
+        // It is no picture of the past.
+        paint(&bob_display, bob_dir.path(), BLUE, RED).await;
+        shows(&ann_display, ann_dir.path(), BLUE, RED).await;
 
-    ann.hub.typed(ann.account, BOB, "/hangup");
-    let gone = |what: &What| matches!(what, What::ProgramEnded { .. });
-    ann.until("the end of the viewer", gone).await;
-    bob.until("the end of the server", gone).await;
-    ann.hub.shutdown().await;
-    bob.hub.shutdown().await;
-    ann_screen.terminate().await;
-    bob_screen.terminate().await;
+        ann.hub.typed(ann.account, BOB, "/hangup");
+        let gone = |what: &What| matches!(what, What::ProgramEnded { .. });
+        ann.until("the end of the viewer", gone).await;
+        bob.until("the end of the server", gone).await;
+        ann.hub.shutdown().await;
+        bob.hub.shutdown().await;
+        ann_screen.terminate().await;
+        bob_screen.terminate().await;
+    });
 }
 
 #[test]
