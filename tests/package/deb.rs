@@ -1,7 +1,12 @@
 //! The Debian package: lintian accepts it; in a bare Debian it is installed, the service is started by
 //! who asks for it, an invitation is taken, and nothing is left when it is removed.
 
-use crate::{BINARY, desktop::STEPS, run, support::have};
+use crate::{
+    BINARY,
+    desktop::{STEPS, people},
+    run,
+    support::have,
+};
 
 fn script(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -46,7 +51,7 @@ async fn the_package_is_installed_used_and_removed() {
 
     let chroot = said(&script("tests/package/chroot"), &[]).await;
     let installed = script("tests/package/installed");
-    let args = [&*installed, chroot.trim(), package];
+    let args = [&*installed, chroot.trim(), package, &people()];
     let words = said(&script("tests/package/in-namespaces"), &args).await;
     let step = |name: &str| {
         let (_, rest) = words.split_once(&format!("\n== {name}\n")).unwrap();

@@ -74,6 +74,12 @@ async fn the_units_are_valid() {
     accepts("env", &args, "").await;
 }
 
+/// Where `people.rs` is, compiled.
+pub(crate) fn people() -> String {
+    let this = std::env::current_exe().unwrap();
+    this.into_os_string().into_string().unwrap()
+}
+
 /// What the script says at each step, see there.
 pub(crate) const STEPS: &str = "\
 before anybody connects: inactive
@@ -83,6 +89,7 @@ after that: active/running
 stopped: inactive/success
 the socket stays: active
 a client connects: active
+an invitation is taken, and both hear each other: active
 the bus asks: s \"VERSION\"
 started by the bus: active
 a wrong configuration: failed
@@ -112,7 +119,7 @@ async fn a_client_a_script_and_the_bus_start_the_service() {
     let script = |name: &str| format!("{}/tests/package/{name}", env!("CARGO_MANIFEST_DIR"));
     let home = home.path().to_str().unwrap();
     let session = script("session");
-    let args = [&*session, BINARY, home, &file("")];
+    let args = [&*session, BINARY, home, &people(), &file("")];
     let done = within("the session", run(&script("in-namespaces"), &args)).await;
     let said = String::from_utf8(done.stdout).unwrap();
     let complaints = String::from_utf8_lossy(&done.stderr);

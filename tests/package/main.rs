@@ -5,6 +5,7 @@
 mod deb;
 mod desktop;
 mod generated;
+mod people;
 mod setup;
 #[path = "../support/mod.rs"]
 mod support;
