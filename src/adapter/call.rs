@@ -77,34 +77,17 @@ pub async fn run(mut task: Task) {
 /// Every allowed address of the peer, best first; not none.
 fn targets(task: &Task, remote: &Remote) -> Result<Vec<Target>, String> {
     let fixed = task.bridge.application.port.map(|port| port.number);
-    let mut targets = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        let port = candidate.port.or(fixed);
-        // Without a port the address alone is judged.
-        let checked = match port {
-            Some(port) => task.policy.check(candidate.ip, port),
-            None => task.policy.check_host(candidate.ip),
-        };
-        match checked {
-            Ok(at) => {
-                let target = Target {
-                    at,
-                    has_port: port.is_some(),
-                };
-                if !targets.contains(&target) {
-                    targets.push(target);
-                }
-            }
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    targets.truncate(MAX_TARGETS);
-    match (targets.is_empty(), refused) {
-        (false, _) => Ok(targets),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
-    }
+    let told = remote.told().map(|(ip, port)| (ip, port.or(fixed)));
+    let mut allowed = task
+        .policy
+        .those_allowed(told)
+        .map_err(|error| error.to_string())?;
+    allowed.truncate(MAX_TARGETS);
+    let targets = allowed.iter().map(|(at, port)| Target {
+        at: *at,
+        has_port: port.is_some(),
+    });
+    Ok(targets.collect())
 }
 
 /// Leaves the peer its time and finds out at which of its addresses it listens.

@@ -26,20 +26,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who is served.
 pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Callers, String> {
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        // The port from which the peer comes is its own affair.
-        match task.policy.check_host(candidate.ip) {
-            Ok(allowed) => peers.push(allowed.ip()),
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    match (peers.is_empty(), refused) {
-        (false, _) => Ok(Callers::new(peers, whereabouts::neighbourhoods())),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
-    }
+    // The port from which the peer comes is its own affair.
+    let hosts = remote.told().map(|(ip, _)| (ip, None));
+    let hosts = task.policy.those_allowed(hosts);
+    let hosts = hosts.map_err(|error| error.to_string())?;
+    let hosts = hosts.iter().map(|(at, _)| at.ip()).collect();
+    Ok(Callers::new(hosts, whereabouts::neighbourhoods()))
 }
 
 /// When something was last carried.

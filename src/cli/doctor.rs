@@ -6,7 +6,7 @@ use super::{Failure, network};
 use crate::{
     bridge::{Handoff, Medium, Registry, Unclaimed},
     config::Config,
-    endpoint::own,
+    endpoint::{own, whereabouts},
     negotiation::Role,
 };
 
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<(), Fa
         route,
     ) {
         (Some(ip), _) => writeln!(text, "address: contacts are told {ip}, as configured"),
-        (None, Ok(ip)) if ip.is_private() => writeln!(
+        (None, Ok(ip)) if whereabouts::is_private(ip) => writeln!(
             text,
             "address: {ip} leads out, which is private: see `msn-handoff doctor --network`"
         ),

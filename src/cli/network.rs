@@ -94,7 +94,7 @@ async fn look(config: &Config) -> Found {
         return found;
     };
     found.interface = Some(interface);
-    found.private = choice::is_private(interface);
+    found.private = whereabouts::is_private(interface);
     let announce = config.network.announce.unwrap_or(interface);
     let mut network = Network::announcing(announce, config.network.ports.clone()).await;
     let Search { router, stun } = Lookout::new(&config.network).search(interface).await;
@@ -160,7 +160,7 @@ async fn trial(network: Network, found: &mut Found) {
     let public = matches!(
         whereabouts::of(*opened.at.ip(), &near),
         Whereabouts::Internet
-    ) || !choice::is_private(*opened.at.ip()) && !opened.at.ip().is_loopback();
+    ) || !whereabouts::is_private(*opened.at.ip()) && !opened.at.ip().is_loopback();
     found.reachable = public && why != choice::Why::MappedTwice;
     found.advice = match why {
         _ if found.reachable => None,

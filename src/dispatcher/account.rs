@@ -487,7 +487,8 @@ impl Account {
             Output::Connected { id, mut remote } => {
                 let near = whereabouts::neighbourhoods();
                 let ours = self.carrier.own_ip().unwrap_or(shared.settings.announce);
-                let public = (!ours.is_private() && !ours.is_loopback()).then_some(ours);
+                let public =
+                    (!whereabouts::is_private(ours) && !ours.is_loopback()).then_some(ours);
                 whereabouts::sort(&mut remote.candidates, &near, public);
                 let to = remote.describe();
                 let first = remote.candidates.first();

@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddrV4},
 };
 
-use super::stun::Seen;
+use super::{stun::Seen, whereabouts::is_private};
 use crate::{
     invitation::{ConnType, Connection},
     negotiation::Announced,
@@ -117,13 +117,6 @@ fn kind_of_nat(same_port: bool) -> ConnType {
     } else {
         ConnType::SymmetricNat
     }
-}
-
-/// No one on the internet reaches it: RFC 1918, or a provider's shared address (RFC 6598).
-#[must_use]
-pub fn is_private(ip: Ipv4Addr) -> bool {
-    let [first, second, ..] = ip.octets();
-    ip.is_private() || (first == 100 && (64..128).contains(&second))
 }
 
 impl Choice {

@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    choice,
     mapping::{Door, Held, Mapper, MappingError},
     stun::{self, Seen, StunError},
+    whereabouts,
 };
 use crate::{clock::Clock, config::NetworkSettings};
 
@@ -130,7 +130,7 @@ impl Lookout {
 
     /// Asks the router and the STUN server now.
     pub async fn search(&self, interface: Ipv4Addr) -> Search {
-        let wanted = self.mapping == Mapping::Auto && choice::is_private(interface);
+        let wanted = self.mapping == Mapping::Auto && whereabouts::is_private(interface);
         let router = async {
             match wanted {
                 true => Some(Mapper::find(interface).await),

@@ -8,6 +8,8 @@ use std::{
     str::FromStr,
 };
 
+use tracing::debug;
+
 /// The last of the ports that are the system's (RFC 6335 section 6).
 const SYSTEM_PORTS: u16 = 1023;
 
@@ -72,6 +74,17 @@ impl Why {
             _ => "; `allow` under [network] in the configuration can permit it",
         }
     }
+}
+
+/// Why none of a peer's addresses is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoneAllowed {
+    /// It told none, or none with a port.
+    #[error("the peer gave no address")]
+    NotTold,
+    /// The last one, and why not.
+    #[error("the peer's address is not used: {0}")]
+    Refused(Refusal),
 }
 
 /// What a text that should be a network is not.
@@ -150,6 +163,38 @@ impl Policy {
     /// As [`Policy::check`].
     pub fn check_host(&self, ip: Ipv4Addr) -> Result<Allowed, Refusal> {
         self.check_any(ip, 1)
+    }
+
+    /// Those of a peer's addresses that may be used, each once, with their ports. Without a port the
+    /// address alone is judged.
+    ///
+    /// # Errors
+    /// [`NoneAllowed`]
+    pub fn those_allowed(
+        &self,
+        told: impl IntoIterator<Item = (Ipv4Addr, Option<u16>)>,
+    ) -> Result<Vec<(Allowed, Option<u16>)>, NoneAllowed> {
+        let mut allowed = Vec::new();
+        let mut none = NoneAllowed::NotTold;
+        for (ip, port) in told {
+            let checked = match port {
+                Some(port) => self.check(ip, port),
+                None => self.check_host(ip),
+            };
+            match checked {
+                Ok(at) if allowed.contains(&(at, port)) => {}
+                Ok(at) => allowed.push((at, port)),
+                Err(refusal) => {
+                    debug!(%refusal, "an address of the peer's is not used");
+                    none = NoneAllowed::Refused(refusal);
+                }
+            }
+        }
+        if allowed.is_empty() {
+            Err(none)
+        } else {
+            Ok(allowed)
+        }
     }
 
     fn check_any(&self, ip: Ipv4Addr, port: u16) -> Result<Allowed, Refusal> {

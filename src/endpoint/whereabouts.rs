@@ -59,17 +59,27 @@ pub fn neighbourhoods() -> Vec<Neighbourhood> {
         .collect()
 }
 
+/// No one on the internet reaches it: RFC 1918, or a provider's shared address (RFC 6598).
+#[must_use]
+pub fn is_private(ip: Ipv4Addr) -> bool {
+    ip.is_private() || is_shared(ip)
+}
+
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    first == 100 && (64..128).contains(&second)
+}
+
 /// Where it lies.
 #[must_use]
 pub fn of(ip: Ipv4Addr, near: &[Neighbourhood]) -> Whereabouts {
-    let [a, b, ..] = ip.octets();
     if ip.is_loopback() || near.iter().any(|network| network.own == ip) {
         Whereabouts::Here
     } else if near.iter().any(|network| network.contains(ip)) {
         Whereabouts::Near
     } else if ip.is_private() {
         Whereabouts::Private
-    } else if a == 100 && (64..128).contains(&b) {
+    } else if is_shared(ip) {
         Whereabouts::Shared
     } else if ip.is_link_local() {
         Whereabouts::Link

@@ -133,6 +133,12 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Its addresses, each with the port that was told with it.
+    pub fn told(&self) -> impl Iterator<Item = (Ipv4Addr, Option<u16>)> + '_ {
+        let candidates = self.candidates.iter();
+        candidates.map(|candidate| (candidate.ip, candidate.port))
+    }
+
     /// The first candidate as text for people.
     pub fn describe(&self) -> String {
         match self.candidates.first() {

@@ -50,21 +50,12 @@ pub(super) enum Outcome {
 
 /// Where to ask: every allowed address of the peer.
 pub(super) fn targets(policy: &Policy, remote: &Remote, port: u16) -> Result<Vec<Allowed>, String> {
-    let mut targets = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        match policy.check(candidate.ip, port) {
-            Ok(allowed) if !targets.contains(&allowed) => targets.push(allowed),
-            Ok(_) => {}
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    targets.truncate(MAX_TARGETS);
-    match (targets.is_empty(), refused) {
-        (false, _) => Ok(targets),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
-    }
+    let told = remote.told().map(|(ip, _)| (ip, Some(port)));
+    let allowed = policy
+        .those_allowed(told)
+        .map_err(|error| error.to_string())?;
+    let targets = allowed.into_iter().map(|(at, _)| at);
+    Ok(targets.take(MAX_TARGETS).collect())
 }
 
 /// The first session of that game.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     bridge::Handoff,
     endpoint::{
-        policy::{Allowed, Policy},
+        policy::{Allowed, NoneAllowed, Policy},
         socket,
     },
     negotiation::Remote,
@@ -40,25 +40,19 @@ pub(super) fn targets(
     remote: &Remote,
     handoffs: &[Handoff],
 ) -> Result<Vec<Allowed>, String> {
-    let mut targets = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        let ports = handoffs.iter().flat_map(|handoff| handoff.ports.iter());
-        for port in candidate.port.into_iter().chain(ports) {
-            match policy.check(candidate.ip, port) {
-                Ok(allowed) if !targets.contains(&allowed) => targets.push(allowed),
-                Ok(_) => {}
-                Err(refusal) => refused = Some(refusal),
-            }
+    let ports = || handoffs.iter().flat_map(|handoff| handoff.ports.iter());
+    let told = remote.told().flat_map(|(ip, port)| {
+        let ports = port.into_iter().chain(ports());
+        ports.map(move |port| (ip, Some(port)))
+    });
+    let allowed = policy.those_allowed(told).map_err(|error| match error {
+        NoneAllowed::NotTold if !remote.candidates.is_empty() => {
+            "the bridge names no ports to ask".to_owned()
         }
-    }
-    targets.truncate(MAX_TARGETS);
-    match (targets.is_empty(), refused) {
-        (false, _) => Ok(targets),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) if remote.candidates.is_empty() => Err("the peer gave no address".to_owned()),
-        (true, None) => Err("the bridge names no ports to ask".to_owned()),
-    }
+        error => error.to_string(),
+    })?;
+    let targets = allowed.into_iter().map(|(at, _)| at);
+    Ok(targets.take(MAX_TARGETS).collect())
 }
 
 /// The first game that answers.

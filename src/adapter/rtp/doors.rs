@@ -1,17 +1,10 @@
 //! The two sockets of a session, RTP and RTCP, and where they may send.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use tokio::net::UdpSocket;
 
-use crate::{
-    endpoint::{
-        place::Place,
-        policy::{Allowed, Policy},
-        socket,
-    },
-    negotiation::Remote,
-};
+use crate::endpoint::{place::Place, policy::Allowed, socket};
 
 /// An even port and its neighbour.
 #[derive(Debug)]
@@ -82,30 +75,5 @@ impl Doors {
     /// Sends from the RTCP port.
     pub(super) fn send_rtcp(&self, bytes: &[u8], to: Allowed) {
         let _ = self.rtcp.try_send_to(bytes, to.address());
-    }
-}
-
-/// Who may send: the peer's addresses that the policy allows, and for each the port it named.
-pub(super) fn peers(
-    policy: &Policy,
-    remote: &Remote,
-) -> Result<Vec<(Ipv4Addr, Option<u16>)>, String> {
-    let mut peers = Vec::new();
-    let mut refused = None;
-    for candidate in &remote.candidates {
-        // Without a port it is the address alone that counts.
-        let checked = match candidate.port {
-            Some(port) => policy.check(candidate.ip, port),
-            None => policy.check_host(candidate.ip),
-        };
-        match checked {
-            Ok(allowed) => peers.push((allowed.ip(), candidate.port)),
-            Err(refusal) => refused = Some(refusal),
-        }
-    }
-    match (peers.is_empty(), refused) {
-        (false, _) => Ok(peers),
-        (true, Some(refusal)) => Err(format!("the peer's address is not used: {refusal}")),
-        (true, None) => Err("the peer gave no address".to_owned()),
     }
 }

@@ -7,12 +7,16 @@ use std::{
 };
 
 use super::{
-    doors::{self, Doors},
+    doors::Doors,
     reception::{Heard, Reception},
 };
 use crate::{
     clock::Clock,
-    endpoint::{callers::Callers, policy::Policy, whereabouts},
+    endpoint::{
+        callers::Callers,
+        policy::{Allowed, Policy},
+        whereabouts,
+    },
     media::statistics::{Meter, Summary},
     negotiation::Remote,
 };
@@ -47,7 +51,7 @@ pub(super) enum Happening {
 pub(super) struct Line {
     doors: Doors,
     policy: Policy,
-    peers: Vec<(std::net::Ipv4Addr, Option<u16>)>,
+    peers: Vec<(Allowed, Option<u16>)>,
     reception: Reception,
     clock: Clock,
     next_report: Duration,
@@ -64,10 +68,11 @@ pub(super) struct Line {
 impl Line {
     /// Begins to listen to the peer. The error is for people.
     pub(super) fn open(doors: Doors, policy: &Policy, remote: &Remote) -> Result<Self, String> {
-        let peers = doors::peers(policy, remote)?;
+        let peers = policy.those_allowed(remote.told());
+        let peers = peers.map_err(|error| error.to_string())?;
         let mut own = [0; 4];
         getrandom::fill(&mut own).map_err(|error| format!("no randomness: {error}"))?;
-        let hosts = peers.iter().map(|(ip, _)| *ip).collect();
+        let hosts = peers.iter().map(|(at, _)| at.ip()).collect();
         let hosts = Callers::new(hosts, whereabouts::neighbourhoods());
         Ok(Self {
             doors,
@@ -179,13 +184,11 @@ impl Line {
         }
         self.next_report = now + GREET_EVERY;
         let greeting = self.reception.greeting();
-        for (ip, port) in &self.peers {
+        for (there, port) in &self.peers {
             let Some(port) = *port else { continue };
-            if let Ok(there) = self.policy.check(*ip, port) {
-                self.doors.send_rtp(&[], there);
-            }
+            self.doors.send_rtp(&[], *there);
             let beside = port.checked_add(1);
-            if let Some(Ok(there)) = beside.map(|port| self.policy.check(*ip, port)) {
+            if let Some(Ok(there)) = beside.map(|port| self.policy.check(there.ip(), port)) {
                 self.doors.send_rtcp(&greeting, there);
             }
         }

@@ -198,38 +198,18 @@ impl Driver {
         listening: Listening,
         remote: &Remote,
     ) -> Result<Self, (Task, String)> {
-        let mut hosts = Vec::new();
-        let mut targets = Vec::new();
-        let mut refused = None;
         let near = whereabouts::neighbourhoods();
         let policy = task.policy.clone().with_own(listening.at.into());
         let policy = policy.with_own(listening.told.at.into());
-        for candidate in &remote.candidates {
-            // Without a port the peer cannot be called, but may call.
-            match policy.check(candidate.ip, candidate.port.unwrap_or(5060)) {
-                Ok(allowed) => {
-                    if !hosts.contains(&candidate.ip) {
-                        hosts.push(candidate.ip);
-                    }
-                    if candidate.port.is_some() && !targets.contains(&allowed) {
-                        targets.push(allowed);
-                    }
-                }
-                Err(refusal) => {
-                    warn!(invitation = task.invitation.0, %refusal, "the peer's address is not used");
-                    refused = Some(refusal);
-                }
-            }
-        }
-        if let (true, Some(refusal)) = (hosts.is_empty(), refused) {
-            return Err((
-                task,
-                format!("the peer's address is not allowed: {refusal}"),
-            ));
-        }
-        if hosts.is_empty() {
-            return Err((task, "the peer gave no address".to_owned()));
-        }
+        let allowed = match policy.those_allowed(remote.told()) {
+            Ok(allowed) => allowed,
+            Err(error) => return Err((task, error.to_string())),
+        };
+        // Without a port the peer cannot be called, but may call.
+        let callable = allowed.iter().filter(|(_, port)| port.is_some());
+        let targets: Vec<_> = callable.map(|(at, _)| *at).collect();
+        let mut hosts: Vec<_> = allowed.iter().map(|(at, _)| at.ip()).collect();
+        hosts.dedup();
         let mut values = Values::default().with("own.ip", Value::Ip(task.own_ip()));
         if let Some(target) = targets.first() {
             values.set("peer.ip", Value::Ip(target.ip()));
