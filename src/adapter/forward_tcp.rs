@@ -18,21 +18,15 @@ use tokio::{
 
 use super::{
     Order, Report, Task,
-    relay_tcp::{self, Activity},
+    relay_tcp::{self, Activity, CONNECT_WITHIN, MAX_RELAYS, MAX_WAITING},
 };
 use crate::{
     bridge::{AdapterKind, Handoff},
     endpoint::{callers::Callers, mapping::Door, socket},
 };
 
-/// Most connections at a time.
-const MAX_RELAYS: usize = 32;
-/// Most connections that wait to be looked at.
-const MAX_WAITING: usize = 8;
 /// Most ports that a router is asked for: each question takes its time.
 const MOST_MAPPED: usize = 16;
-/// How long the other machine may take to take a connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {

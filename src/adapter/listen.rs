@@ -1,7 +1,12 @@
 //! A program of ours is called by the peer's: it is started, and listens, before our address is
 //! told.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     Order, Report, Task,
@@ -10,11 +15,20 @@ use super::{
     relay_tcp,
 };
 use crate::{
-    bridge::{AdapterKind, Value, Watched},
+    bridge::{AdapterKind, Handoff, Value, Watched, Way},
     endpoint::{mapping::Door, socket},
     launch::Exit,
     negotiation::{Remote, Transport},
 };
+
+/// A program of ours that listens.
+struct Listening {
+    started: Started,
+    /// What the peer is told.
+    port: u16,
+    /// Where the program is, if the port is ours and the program behind it.
+    gate: Option<(TcpListener, SocketAddr)>,
+}
 
 /// Serves one invitation.
 pub async fn run(mut task: Task) {
@@ -30,19 +44,19 @@ pub async fn run(mut task: Task) {
                 task.ready().await;
             }
             Some(Order::Prepare(_)) => {
-                let Some((started, port)) = listen(&mut task, known.as_ref()).await else {
+                let Some(listening) = listen(&mut task, known.as_ref()).await else {
                     return;
                 };
-                ready(&task, port).await;
+                ready(&task, &listening).await;
                 return match known {
-                    Some(remote) => called(task, started, &remote).await,
-                    None => attend(task, started, port).await,
+                    Some(remote) => called(task, listening, &remote).await,
+                    None => attend(task, listening).await,
                 };
             }
             Some(Order::Connected(remote)) if by_context => known = Some(remote),
             Some(Order::Connected(remote)) => {
-                if let Some((started, _)) = listen(&mut task, Some(&remote)).await {
-                    called(task, started, &remote).await;
+                if let Some(listening) = listen(&mut task, Some(&remote)).await {
+                    called(task, listening, &remote).await;
                 }
                 return;
             }
@@ -52,24 +66,37 @@ pub async fn run(mut task: Task) {
     }
 }
 
-async fn ready(task: &Task, port: u16) {
-    let opened = match task.bridge.application.port {
-        Some(port) => task.network.open(&one_program::doors(port)).await,
-        None => task.network.open(&Door::both(port)).await,
+async fn ready(task: &Task, listening: &Listening) {
+    let port = listening.port;
+    let opened = match (task.bridge.application.port, &listening.gate) {
+        (Some(port), _) => task.network.open(&one_program::doors(port)).await,
+        (None, Some(_)) => task.network.open(&[Door::tcp(port)]).await,
+        (None, None) => task.network.open(&Door::both(port)).await,
     };
     task.report(Report::Ready(opened.announced));
 }
 
 /// Starts a program that listens; why there is none is told.
-async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<(Started, u16)> {
-    let port = match free_port(task).await {
-        Ok(port) => port,
+async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<Listening> {
+    let mut handoffs = task.handoffs(AdapterKind::Listen);
+    let way = first(&handoffs).map_or(Way::Direct, |handoff| handoff.way);
+    handoffs.retain(|handoff| handoff.way == way);
+    let place = match way {
+        Way::Direct => free_port(task).await.map(|port| (port, None)),
+        Way::Gate => gate(task).await.map(|(port, gate)| (port, Some(gate))),
+    };
+    let (port, gate) = match place {
+        Ok(place) => place,
         Err(why) => {
             task.fail(why);
             return None;
         }
     };
     let mut values = one_program::known(task).with("own.port", Value::Port(port));
+    if let Some((_, inside)) = &gate {
+        values.set("own.ip", Value::Ip(Ipv4Addr::LOCALHOST));
+        values.set("own.port", Value::Port(inside.port()));
+    }
     // A program that need not know who comes can do without.
     let peers = remote.map(|remote| relay_tcp::peers(task, remote));
     if let Some(Ok(peers)) = peers
@@ -77,14 +104,33 @@ async fn listen(task: &mut Task, remote: Option<&Remote>) -> Option<(Started, u1
     {
         values.set("peer.ip", Value::Ip(*peer));
     }
-    let handoffs = task.handoffs(AdapterKind::Listen);
     match one_program::start(task, &handoffs, &values).await {
-        Ok(started) => Some((started, port)),
+        Ok(started) => Some(Listening {
+            started,
+            port,
+            gate,
+        }),
         Err(why) => {
             one_program::give_up(task, why);
             None
         }
     }
+}
+
+/// The one that is tried first.
+fn first(handoffs: &[Handoff]) -> Option<&Handoff> {
+    handoffs.iter().find(|handoff| handoff.fits().is_ok())
+}
+
+/// Takes the port that the peer is told, and finds one for the program.
+async fn gate(task: &Task) -> Result<(u16, (TcpListener, SocketAddr)), String> {
+    let port = free_port(task).await?;
+    let at = SocketAddr::from((task.own_ip(), port));
+    let listener = socket::tcp_listen(at).await;
+    let listener = listener.map_err(|error| format!("cannot listen at TCP {at}: {error}"))?;
+    let inside = socket::free_port(Ipv4Addr::LOCALHOST).await;
+    let inside = inside.map_err(|error| format!("no port is free for the program: {error}"))?;
+    Ok((port, (listener, (Ipv4Addr::LOCALHOST, inside).into())))
 }
 
 /// The application's own port when it is free, or any that is.
@@ -117,18 +163,21 @@ async fn free_port(task: &Task) -> Result<u16, String> {
 }
 
 /// The other side knows our address: it may call.
-async fn called(task: Task, started: Started, remote: &Remote) {
+async fn called(task: Task, listening: Listening, remote: &Remote) {
     let handoffs = task.handoffs(AdapterKind::Listen);
-    let first = handoffs.iter().find(|handoff| handoff.fits().is_ok());
-    let _watch = match first.and_then(|handoff| handoff.watch) {
-        // Our program has the port of calls. Without an allowed peer nobody is served.
-        Some(Watched::NetMeeting) => {
-            let peers = relay_tcp::peers(&task, remote).unwrap_or_default();
-            Some(Watch::t120(&task, &peers).await)
-        }
+    // Without an allowed peer nobody is served.
+    let peers = relay_tcp::peers(&task, remote).unwrap_or_default();
+    let _watch = match first(&handoffs).and_then(|handoff| handoff.watch) {
+        // Our program has the port of calls.
+        Some(Watched::NetMeeting) => Some(Watch::t120(&task, &peers).await),
         None => None,
     };
-    one_program::attend(task, started).await;
+    // Ended when this is dropped.
+    let mut gates = JoinSet::new();
+    if let Some((listener, inside)) = listening.gate {
+        gates.spawn(relay_tcp::gate(listener, peers, inside));
+    }
+    one_program::attend(task, listening.started).await;
 }
 
 /// What comes first once our address is told.
@@ -139,21 +188,22 @@ enum Next {
 }
 
 /// Stays with a program that listens already, until it or the invitation ends.
-async fn attend(mut task: Task, mut started: Started, port: u16) {
+async fn attend(mut task: Task, mut listening: Listening) {
     let next = loop {
         tokio::select! {
-            exit = started.ended() => break Next::ProgramEnded(exit),
+            exit = listening.started.ended() => break Next::ProgramEnded(exit),
             order = task.orders.recv() => match order {
-                Some(Order::Prepare(_)) => ready(&task, port).await,
+                Some(Order::Prepare(_)) => ready(&task, &listening).await,
                 Some(Order::Connected(remote)) => break Next::Connected(remote),
                 Some(Order::Context(_)) => {}
                 Some(Order::End) | None => break Next::Ended,
             },
         }
     };
-    match next {
-        Next::Connected(remote) => called(task, started, &remote).await,
-        Next::ProgramEnded(exit) => one_program::leave(&task, started, Some(exit)).await,
-        Next::Ended => one_program::leave(&task, started, None).await,
-    }
+    let exit = match next {
+        Next::Connected(remote) => return called(task, listening, &remote).await,
+        Next::ProgramEnded(exit) => Some(exit),
+        Next::Ended => None,
+    };
+    one_program::leave(&task, listening.started, exit).await;
 }

@@ -1,8 +1,11 @@
 //! What relays of TCP share: who may connect, accepting, and carrying both ways.
 
 use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,15 +13,22 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    task::JoinSet,
 };
 
 use super::Task;
 use crate::{
     clock::Clock,
-    endpoint::{callers::Callers, whereabouts},
+    endpoint::{callers::Callers, socket, whereabouts},
     negotiation::Remote,
 };
 
+/// Most connections at a time.
+pub(super) const MAX_RELAYS: usize = 32;
+/// Most connections that wait to be looked at.
+pub(super) const MAX_WAITING: usize = 8;
+/// How long our side may take to take a connection.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How much is carried at a time, each way of each connection, in bytes.
 const CHUNK: usize = 16 * 1024;
 /// How long an accept that failed is left alone: the system has no descriptors left.
@@ -85,6 +95,36 @@ pub(super) async fn accept(
             }
         }
     }
+}
+
+/// Stands before a program of ours: what one of `peers` connects goes on to `to`. It has no end.
+pub(super) async fn gate(listener: TcpListener, mut peers: Callers, to: SocketAddr) {
+    let activity = Arc::new(Activity::start());
+    let (sender, mut arrivals) = mpsc::channel(MAX_WAITING);
+    let accepting = accept(listener, to.port(), sender);
+    let serving = async {
+        let mut relays = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some((outside, from, _)) = arrivals.recv() => {
+                    let is_peer = matches!(from.ip(), IpAddr::V4(ip) if peers.admit(ip));
+                    if !is_peer || relays.len() >= MAX_RELAYS {
+                        tracing::info!(%from, is_peer, "turned away");
+                        continue;
+                    }
+                    let activity = Arc::clone(&activity);
+                    relays.spawn(async move {
+                        match socket::tcp_connect(to, CONNECT_WITHIN).await {
+                            Ok(inside) => join(outside, inside, &[], &activity).await,
+                            Err(error) => tracing::warn!(%to, %error, "our program takes no connection"),
+                        }
+                    });
+                }
+                Some(_) = relays.join_next() => {}
+            }
+        }
+    };
+    tokio::join!(accepting, serving);
 }
 
 /// Carries what comes on either of two connections to the other, unchanged, until both ends have

@@ -53,6 +53,16 @@ pub enum Probe {
     Tcp,
 }
 
+/// Who owns the port that the peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// We do, and stand between the peer and a program on the loopback address.
+    Gate,
+    /// The program does, or nobody: it connects to the peer.
+    Direct,
+}
+
 /// How much a recording may hold. What comes first ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -125,6 +135,8 @@ pub struct Handoff {
     pub probe: Option<Probe>,
     /// How long it is looked for.
     pub probe_within: Duration,
+    /// Who owns the port that the peer is told.
+    pub way: Way,
     /// What is watched beside it.
     pub watch: Option<Watched>,
     /// SIP URI of the agent that takes the call.

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::{
     AdapterKind, Bridge, BridgeError, Handoff, Keep, Medium, Origin, Ports, Probe, ReadyRule,
-    Template, TemplateError, Unclaimed, Watched, formats,
+    Template, TemplateError, Unclaimed, Watched, Way, formats,
     source::{Read, Source},
 };
 use crate::{
@@ -206,6 +206,7 @@ struct RawHandoff {
     wait: Option<u16>,
     probe: Option<Probe>,
     probe_within: Option<u16>,
+    way: Option<Spanned<Way>>,
     watch: Option<Watched>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
@@ -593,6 +594,7 @@ fn handoff(
         keep: keep(&raw.keep),
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
+        way: way(place, raw, application)?,
         watch: raw.watch,
         probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
@@ -632,6 +634,39 @@ fn handoff(
         ready_within: ready_within(place, raw)?,
         stop,
     })
+}
+
+/// Who owns the announced port: what the handoff says, if its adapter can do that, or what the adapter
+/// does.
+fn way(
+    place: &Read<'_, File>,
+    raw: &RawHandoff,
+    application: &Application,
+) -> Result<Way, BridgeError> {
+    let usual = raw.adapter.usual_way();
+    let Some(given) = &raw.way else {
+        return Ok(usual);
+    };
+    let way = *given.get_ref();
+    let udp = application
+        .port
+        .is_some_and(|port| port.transport == Transport::Udp);
+    let why = match (raw.adapter, way) {
+        (AdapterKind::Listen, Way::Gate) if udp => {
+            "the gate before a program that listens takes TCP, and this application's port is UDP: \
+             write \"direct\""
+        }
+        (AdapterKind::Listen, _) => return Ok(way),
+        _ if way == usual => return Ok(way),
+        (_, Way::Direct) => {
+            "this adapter stands between the contact and the program; for a program that owns the \
+             announced port itself write `adapter = \"listen\"`"
+        }
+        (_, Way::Gate) => {
+            "with this adapter the program connects to the contact: there is no port to stand at"
+        }
+    };
+    Err(place.error(given.span(), why))
 }
 
 fn ready_within(place: &Read<'_, File>, raw: &RawHandoff) -> Result<Duration, BridgeError> {

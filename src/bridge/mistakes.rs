@@ -88,6 +88,10 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "14:8: handoff[0].role: there is no choice `host`: there are `inviter`, `invitee`"),
     ("run =", "medium = \"sound\"\nrun =",
         "14:10: handoff[0].medium: there is no choice `sound`: there are `session`, `video`"),
+    ("run =", "way = \"gates\"\nrun =",
+        "14:7: handoff[0].way: there is no choice `gates`: did you mean `gate`?"),
+    ("run =", "way = \"gate\"\nrun =",
+        "14:7: handoff[0]: with this adapter the program connects to the contact"),
     ("run =", "probe = \"udp\"\nrun =",
         "14:9: handoff[0].probe: there is no choice `udp`"),
     // Values of another kind.

@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 pub use formats::NoFormat;
 pub(crate) use handoff::installed;
-pub use handoff::{Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched};
+pub use handoff::{
+    Handoff, Keep, Medium, Missing, PlanError, Probe, ReadyRule, Requires, Watched, Way,
+};
 pub use manifest::Reading;
 pub(crate) use manifest::is_shell;
 pub use placeholder::{Template, TemplateError, Value, Values};
@@ -57,6 +59,21 @@ pub enum AdapterKind {
     RemoteAssistance,
     /// A picture over RTP: a webcam.
     Rtp,
+}
+
+impl AdapterKind {
+    /// Who owns the announced port where the bridge does not say it.
+    #[must_use]
+    pub fn usual_way(self) -> Way {
+        match self {
+            Self::Sip | Self::Rtp | Self::Record | Self::T120 | Self::ForwardTcp => Way::Gate,
+            Self::Call
+            | Self::Listen
+            | Self::DirectPlay
+            | Self::Quake3
+            | Self::RemoteAssistance => Way::Direct,
+        }
+    }
 }
 
 /// What becomes of an invitation that nothing here can take.

@@ -287,3 +287,46 @@ async fn the_installed_program_is_asked_for_its_options() {
         .unwrap();
     caller.end().await;
 }
+
+/// What curl gets at that address when it comes from `from`, and its exit code.
+async fn curl(dir: &Path, from: Ipv4Addr, url: &str) -> (Option<i32>, String) {
+    let from = from.to_string();
+    let mut curl = Child::start("curl", ["-sS", "--interface", &from, url], dir);
+    (curl.wait().await, curl.output())
+}
+
+#[tokio::test]
+async fn behind_the_gate_a_program_serves_the_peer_and_nobody_else() {
+    if !support::have(&["python3", "curl"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let listen = "way = \"gate\"\n\
+        run = [\"python3\", \"-m\", \"http.server\", \"--bind\", \"{own.ip}\", \"--directory\", \"{dir}\", \
+        \"{own.port}\"]\n\
+        files.words = \"for the peer\"";
+    let bridge = bridge(dir.path(), &own("", listen, "run = [\"true\"]"));
+    let (own, peer, stranger) = (address(), address(), address());
+    let mut listener = Running::start(&bridge, Role::Inviter, own);
+    listener.prepare();
+    let port = |report: &Report| match report {
+        Report::Ready(announced) => announced.port,
+        _ => None,
+    };
+    let port = listener.reported("the port", port).await;
+    listener.connected(peer);
+    listener.runs().await;
+    let url = format!("http://{own}:{port}/words");
+    assert_eq!(
+        curl(dir.path(), peer, &url).await,
+        (Some(0), "for the peer".to_owned())
+    );
+    // 52 and 56: closed without a word.
+    let (code, said) = curl(dir.path(), stranger, &url).await;
+    assert!(matches!(code, Some(52 | 56)), "{code:?}: {said}");
+    // The program itself is on the loopback address only.
+    assert!(socket::tcp_listen((stranger, port).into()).await.is_ok());
+    listener.end().await;
+    let (code, _) = curl(dir.path(), peer, &url).await;
+    assert_eq!(code, Some(7), "nobody listens any more");
+}

@@ -31,6 +31,8 @@ enc64      = true
 pub(crate) enum Agent {
     /// A baresip that is started for the call.
     Baresip,
+    /// The same, at the announced port itself.
+    Direct,
     /// A linphonec that is started for the call.
     Linphone,
     /// Ours.
@@ -43,7 +45,7 @@ impl Agent {
     /// The programs it needs.
     pub(crate) fn programs(&self) -> &'static [&'static str] {
         match self {
-            Self::Baresip => &["baresip"],
+            Self::Baresip | Self::Direct => &["baresip"],
             Self::Linphone => &["linphonec"],
             Self::BuiltIn | Self::Phone(_) => &[],
         }
@@ -51,13 +53,13 @@ impl Agent {
 
     /// Whether a program is started for the call.
     pub(crate) fn is_started(&self) -> bool {
-        matches!(self, Self::Baresip | Self::Linphone)
+        matches!(self, Self::Baresip | Self::Direct | Self::Linphone)
     }
 
     /// Its name in the chat.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Baresip => "baresip",
+            Self::Baresip | Self::Direct => "baresip",
             Self::Linphone => "linphone",
             Self::BuiltIn => "the built-in agent",
             Self::Phone(_) => "my phone",
@@ -73,13 +75,19 @@ impl Agent {
         let (says, heard) = (says.display(), heard.display());
         let hand_over = match self {
             Self::Baresip => baresip(&says, &heard),
+            Self::Direct => directly(&baresip(&says, &heard)),
             Self::Linphone => linphone(&typist(bridges, &says, &heard)),
             Self::BuiltIn => "builtin = true\n".to_owned(),
             Self::Phone(uri) => format!("agent = \"{uri}\"\n"),
         };
         let name = self.name();
-        let text =
-            format!("{NEGOTIATION}[[handoff]]\nname = \"{name}\"\nadapter = \"sip\"\n{hand_over}");
+        let adapter = match self {
+            Self::Direct => "listen",
+            _ => "sip",
+        };
+        let text = format!(
+            "{NEGOTIATION}[[handoff]]\nname = \"{name}\"\nadapter = \"{adapter}\"\n{hand_over}"
+        );
         std::fs::write(bridges.join("voice.toml"), text).unwrap();
     }
 }
@@ -122,6 +130,16 @@ modules = [
 ]
 "#
     )
+}
+
+/// A program for the gate, as the owner of the announced port.
+fn directly(hand_over: &str) -> String {
+    let lines = hand_over
+        .lines()
+        .filter(|line| !line.starts_with("agent = "));
+    let lines: Vec<&str> = lines.collect();
+    let text = lines.join("\n").replace("{agent.port}", "{own.port}");
+    text.replace("127.0.0.1", "{own.ip}")
 }
 
 /// Writes a script that types to linphonec what it takes from nowhere else, its sound files, and

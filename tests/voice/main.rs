@@ -9,6 +9,7 @@
 mod agent;
 mod binary;
 mod crossed;
+mod direct;
 mod ends;
 mod invited;
 mod inviting;
