@@ -91,7 +91,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("run =", "way = \"gates\"\nrun =",
         "14:7: handoff[0].way: there is no choice `gates`: did you mean `gate`?"),
     ("run =", "way = \"gate\"\nrun =",
-        "14:7: handoff[0]: with this adapter the program connects to the contact"),
+        "14:7: handoff[0].way: with this adapter the program connects to the contact"),
     ("run =", "probe = \"udp\"\nrun =",
         "14:9: handoff[0].probe: there is no choice `udp`"),
     // Values of another kind.
