@@ -5,9 +5,9 @@
 //! are turned away without a word.
 
 use std::{
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{
@@ -44,15 +44,7 @@ pub async fn run(mut task: Task) {
     let remote = loop {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
-                Ok(port) => {
-                    let ports = listeners.iter().map(|(_, port)| Door::tcp(*port));
-                    let doors: Vec<Door> = ports.take(MOST_MAPPED).collect();
-                    if doors.len() < listeners.len() {
-                        tracing::info!(port, "a router is asked for the first ports only");
-                    }
-                    let opened = task.network.open(&doors).await;
-                    task.report(Report::Ready(opened.announced));
-                }
+                Ok(()) => announce(&task, &handoff).await,
                 Err(why) => return task.fail(why),
             },
             Some(Order::Connected(remote)) => break remote,
@@ -69,15 +61,26 @@ pub async fn run(mut task: Task) {
         Err(why) => return task.fail(why),
     };
     task.say(format!("what the other side sends goes on to {to}"));
-    serve(task, listeners, &mut peers, to, handoff.idle).await;
+    serve(task, listeners, &mut peers, to, &handoff).await;
 }
 
-/// Listens at every port; the first one is told.
+/// Has the router forward the ports, and tells the first of them.
+async fn announce(task: &Task, handoff: &Handoff) {
+    let doors: Vec<Door> = handoff.ports.iter().map(Door::tcp).collect();
+    if doors.len() > MOST_MAPPED {
+        tracing::info!("a router is asked for the first ports only");
+    }
+    let first = doors.get(..MOST_MAPPED).unwrap_or(&doors);
+    let opened = task.network.open(first).await;
+    task.report(Report::Ready(opened.announced));
+}
+
+/// Listens at every port.
 async fn bind(
     task: &Task,
     handoff: &Handoff,
     listeners: &mut Vec<(TcpListener, u16)>,
-) -> Result<u16, String> {
+) -> Result<(), String> {
     if listeners.is_empty() {
         for port in handoff.ports.iter() {
             let address = SocketAddr::from((task.own_ip(), port));
@@ -87,8 +90,10 @@ async fn bind(
             listeners.push((listener, port));
         }
     }
-    let first = listeners.first().map(|(_, port)| *port);
-    first.ok_or_else(|| "no port is named to forward".to_owned())
+    if listeners.is_empty() {
+        return Err("no port is named to forward".to_owned());
+    }
+    Ok(())
 }
 
 /// How a connection to the other machine went.
@@ -102,7 +107,7 @@ async fn serve(
     listeners: Vec<(TcpListener, u16)>,
     peers: &mut Callers,
     to: Ipv4Addr,
-    idle: Duration,
+    handoff: &Handoff,
 ) {
     let activity = Arc::new(Activity::start());
     // Dropped at the end, which ends every connection.
@@ -114,16 +119,23 @@ async fn serve(
     }
     let (tried, mut outcomes) = mpsc::channel(MAX_RELAYS);
     let mut running = false;
+    // A client that tries again and again is told of once.
+    let mut refused = HashSet::new();
     loop {
-        let left = idle.saturating_sub(activity.silence());
+        let left = handoff.idle.saturating_sub(activity.silence());
         if running && left.is_zero() {
-            let seconds = idle.as_secs();
+            let seconds = handoff.idle.as_secs();
             return task.report(Report::Finished(format!(
                 "nothing was sent for {seconds} s"
             )));
         }
         tokio::select! {
-            () = task.end_ordered() => return,
+            order = task.orders.recv() => match order {
+                // Where the address goes by a context message it is asked for only now.
+                Some(Order::Prepare(_)) => announce(&task, handoff).await,
+                Some(Order::Connected(_) | Order::Context(_)) => {}
+                Some(Order::End) | None => return,
+            },
             Some((stream, from, port)) = arrivals.recv() => {
                 let is_peer = matches!(from.ip(), IpAddr::V4(ip) if peers.admit(ip));
                 if !is_peer || relays.len() >= MAX_RELAYS {
@@ -141,6 +153,7 @@ async fn serve(
                     task.report(Report::Running);
                 }
                 Tried::Taken => {}
+                Tried::Refused(at, _) if !refused.insert(at) => {}
                 Tried::Refused(at, error) => task.say(format!("{at} takes no connection: {error}")),
             },
             () = tokio::time::sleep(left), if running => {}

@@ -75,11 +75,13 @@ impl Task {
         });
     }
 
-    /// Tells the address that was asked for.
+    /// Tells the address that was asked for. A router is asked for the port only where we listen.
     pub(super) async fn ready(&self) {
-        let announced = match self.bridge.application.port {
-            None => self.network.announced(None),
-            Some(port) => self.network.open(&doors(port)).await.announced,
+        let application = &self.bridge.application;
+        let listens = application.must_listen(self.role, Announcement::Accept);
+        let announced = match application.port {
+            Some(port) if listens => self.network.open(&doors(port)).await.announced,
+            port => self.network.announced(port.map(|port| port.number)),
         };
         self.report(Report::Ready(announced));
     }

@@ -135,8 +135,10 @@ pub(super) async fn join(
     first: &[u8],
     activity: &Activity,
 ) {
-    // A relay should not make small messages wait for each other.
+    // A relay should not make small messages wait for each other, nor keep a port for a machine that
+    // is gone.
     let _ = outside.set_nodelay(true);
+    let _ = socket::keep_alive(&outside);
     if inside.write_all(first).await.is_err() {
         return;
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     adapter::{Order, Report},
-    bridge::Bridge,
+    bridge::{AdapterKind, Bridge},
     consent::{Decision, chat},
     endpoint::whereabouts,
     event::{Event, What},
@@ -608,7 +608,9 @@ impl Account {
             let entry = (live.peer.clone(), application, now);
             remember(&mut self.taken_back, entry);
         }
-        let keep = reason.leaves_program_running();
+        // What has begun goes on; a ticket may still be on its way to its program.
+        let helps = live.bridge.adapter(live.role) == Some(AdapterKind::RemoteAssistance);
+        let keep = reason.leaves_program_running() && (live.since.is_some() || helps);
         let reason = chat::ended(reason, live.last_words.as_deref());
         let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {

@@ -60,10 +60,16 @@ impl Dump {
     /// # Errors
     /// As the file system says.
     pub fn keep(&mut self, datagram: &[u8], at: Duration) -> io::Result<()> {
-        if rtp::read(datagram) == Datagram::Other || self.file.len() > MAX_BYTES {
+        if rtp::read(datagram) == Datagram::Other || self.is_full() {
             return Ok(());
         }
         self.file.udp(at, self.from, self.to, datagram)
+    }
+
+    /// Whether it is as large as one may be; the rest of the stream is not kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.file.len() > MAX_BYTES
     }
 
     /// Completes the file; `None` when nothing came, and then there is no file.

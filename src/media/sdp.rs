@@ -478,19 +478,22 @@ pub fn offer(ours: &Ours) -> Vec<u8> {
 }
 
 /// Describes a picture to a player on this machine: it comes to that port, and RTCP to the next one
-/// (APPLICATIONS.md 2.3).
+/// (APPLICATIONS.md 2.3). Players bind the port on all addresses; those that know RFC 4570 take only
+/// what we send.
 #[must_use]
-pub fn for_player(port: u16, format: &Format) -> Vec<u8> {
-    offer(&Ours {
+pub fn for_player(port: u16, formats: &[Format]) -> Vec<u8> {
+    let mut session = blank(&Ours {
         ip: Ipv4Addr::LOCALHOST,
         id: 0,
         version: 0,
         audio: None,
-        video: Some(Line {
-            port,
-            formats: vec![format.clone()],
-        }),
-    })
+        video: None,
+    });
+    session.add_attribute_with_value("source-filter", " incl IN IP4 127.0.0.1 127.0.0.1");
+    session
+        .medias
+        .push(our_media(MediaType::Video, port, formats, Direction::Both));
+    printed(&session)
 }
 
 /// Answers an offer: its media lines in its order, its payload types in its order.
@@ -687,6 +690,21 @@ mod tests {
              m=application 1503 tcp msdata\r\n{more}"
         );
         read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_player_is_told_to_take_ours_only() {
+        let format = Format {
+            payload_type: 34,
+            name: "H263".to_owned(),
+            clock: 90_000,
+        };
+        let text = String::from_utf8(for_player(4000, &[format])).unwrap();
+        let (before, medium) = text.split_once("m=video 4000 RTP/AVP 34\r\n").unwrap();
+        // Of the session (RFC 4570 section 3), so that it holds for every medium.
+        let filter = "a=source-filter: incl IN IP4 127.0.0.1 127.0.0.1\r\n";
+        assert!(before.ends_with(filter), "{text}");
+        assert!(medium.starts_with("a=rtpmap:34 H263/90000\r\n"), "{text}");
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn share(screen: &Screen, ip: Ipv4Addr, port: u16) -> Child {
         let arguments = arguments.each_ref().map(String::as_str);
         let mut shadow = screen.program("freerdp-shadow-cli", &arguments);
         let listens = support::until("freerdp-shadow-cli", || {
-            let bound = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let bound = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
             if bound.contains(&listening) {
                 return Some(true);
             }

@@ -22,6 +22,9 @@ const DATAGRAM: u64 = 44;
 /// What the end of a connection may cost.
 const END: u64 = 3 * SEGMENT;
 
+/// Most context messages that are written down; more are only counted.
+const MAX_CONTEXTS: u64 = 64;
+
 /// A bound that was reached.
 pub(super) enum Full {
     Bytes(u64),
@@ -226,6 +229,9 @@ impl Keeping {
     /// Context data, which comes through the chat and not through our port.
     pub(super) fn context(&mut self, data: &[u8], at: Duration) -> io::Result<()> {
         self.contexts += 1;
+        if self.contexts > MAX_CONTEXTS {
+            return Ok(());
+        }
         let line = format!("context data by way of the chat: {} bytes", data.len());
         self.notes.tell(at, &line, data, 0)
     }

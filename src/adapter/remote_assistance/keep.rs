@@ -1,9 +1,7 @@
 //! Keeps what came as a file of the user's, so that nothing is lost when no program here can use it.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +9,7 @@ use super::{
     incident,
     ticket::{Messages, Reading, Ticket},
 };
-use crate::clock;
+use crate::{clock, media::record};
 
 /// Writes it into a new file (0600) in that folder. A ticket of Windows XP is put into the file
 /// that Windows wants; anything else is kept byte for byte.
@@ -32,16 +30,7 @@ pub(super) fn keep(folder: &Path, messages: &Messages, reading: &Reading) -> io:
     getrandom::fill(&mut name).map_err(io::Error::from)?;
     let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = folder.join(format!("assistance-{name}.{ending}"));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    file.write_all(&contents)?;
+    record::create(&path)?.write_all(&contents)?;
     Ok(path)
 }
 

@@ -38,6 +38,8 @@ use crate::{
 };
 use ticket::{Generation, Messages, Reading, Ticket};
 
+/// So long nothing at all may come: as long as an invitation waits for its start.
+const FIRST_WITHIN: Duration = Duration::from_secs(180);
 /// So long nothing may come after what can be used as it is, before it is.
 const QUIET: Duration = Duration::from_secs(2);
 /// The same after what is only the beginning of a ticket.
@@ -77,13 +79,13 @@ async fn help(mut task: Task, remote: &Remote) {
             return leave_file(task, &kept).await;
         }
     };
-    let programs = programs(&task, &ticket);
+    let (programs, missing) = programs(&task, &ticket);
     for line in truths(&ticket, programs.is_empty()) {
         task.say(line);
     }
     if programs.is_empty() {
-        if let (Generation::Vista, Some(install)) = (ticket.generation(), &task.bridge.install) {
-            task.say(format!("to see the screen here, install {install}"));
+        for why in missing {
+            task.say(format!("to see the screen here: {why}"));
         }
         return leave_file(task, &kept).await;
     }
@@ -112,17 +114,12 @@ async fn receive(task: &mut Task) -> Option<(Messages, Reading)> {
         let reading = messages.read();
         let wait = match &reading {
             Reading::Ticket { whole: true, .. } => return Some((messages, reading)),
-            // The invitation's own deadline ends this.
-            Reading::Unfinished if messages.bytes().is_empty() => None,
-            Reading::Unfinished => Some(PATIENCE),
-            _ => Some(QUIET),
+            Reading::Unfinished if messages.bytes().is_empty() => FIRST_WITHIN,
+            Reading::Unfinished => PATIENCE,
+            _ => QUIET,
         };
-        let order = match wait {
-            None => task.orders.recv().await,
-            Some(wait) => match timeout(wait, task.orders.recv()).await {
-                Ok(order) => order,
-                Err(_) => return Some((messages, reading)),
-            },
+        let Ok(order) = timeout(wait, task.orders.recv()).await else {
+            return Some((messages, reading));
         };
         match order {
             Some(Order::Context(data)) => messages.push(&data),
@@ -169,17 +166,26 @@ fn truths(ticket: &Ticket, starts_nothing: bool) -> Vec<String> {
     lines
 }
 
-/// Those that can run here and take such a ticket. A file with a password is for nobody but the
-/// user.
-fn programs(task: &Task, ticket: &Ticket) -> Vec<Handoff> {
+/// Those that take such a ticket and can run here, and why others cannot. A file with a password is
+/// for nobody but the user.
+fn programs(task: &Task, ticket: &Ticket) -> (Vec<Handoff>, Vec<String>) {
+    let (mut able, mut missing) = (Vec::new(), Vec::new());
     if matches!(ticket, Ticket::File(_)) {
-        return Vec::new();
+        return (able, missing);
     }
-    task.handoffs(AdapterKind::RemoteAssistance)
-        .into_iter()
-        .filter(|handoff| !handoff.builtin && handoff.fits().is_ok())
-        .filter(|handoff| takes(handoff, ticket.generation()))
-        .collect()
+    for handoff in task.handoffs(AdapterKind::RemoteAssistance) {
+        if handoff.builtin || !takes(&handoff, ticket.generation()) {
+            continue;
+        }
+        match handoff.fits() {
+            Ok(()) => able.push(handoff),
+            Err(why) => missing.push(format!("{}: {why}", handoff.name)),
+        }
+    }
+    if let (false, Some(install)) = (missing.is_empty(), &task.bridge.install) {
+        missing.push(format!("to install: {install}"));
+    }
+    (able, missing)
 }
 
 /// Tickets of Windows XP are for those that name their protocol only.

@@ -1,7 +1,9 @@
 //! Which of a ticket's addresses answers: all of them are tried in order, the first that takes a
 //! connection is used (MS-RA 3.1.5).
 
-use std::{net::SocketAddrV4, time::Duration};
+use std::{net::SocketAddrV4, pin::pin, time::Duration};
+
+use futures_util::stream::{self, StreamExt as _};
 
 use super::ticket::{Address, Host};
 use crate::{
@@ -17,8 +19,10 @@ use crate::{
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// The longest name that is shown, in characters.
 const SHOWN: usize = 40;
-/// Most addresses that are tried: together they end before the invitation does.
+/// Most addresses that are tried.
 const MAX_TARGETS: usize = 40;
+/// So many at once; the first in order that takes a connection is used.
+const AT_A_TIME: usize = 10;
 
 /// Where to try, and what is left out.
 #[derive(Debug, Default)]
@@ -73,8 +77,14 @@ impl Targets {
 /// not.
 pub(super) async fn probe(targets: &[Allowed]) -> Result<SocketAddrV4, String> {
     let mut failures = Vec::new();
-    for target in targets {
-        match socket::tcp_connect_peer(*target, CONNECT_WITHIN).await {
+    // Some at a time, for most of those that are not there say nothing until the time is over.
+    let connecting = stream::iter(targets.to_vec()).map(|target| async move {
+        let tried = socket::tcp_connect_peer(target, CONNECT_WITHIN).await;
+        (target, tried)
+    });
+    let mut tried = pin!(connecting.buffered(AT_A_TIME));
+    while let Some((target, tried)) = tried.next().await {
+        match tried {
             Ok(_) => return Ok(SocketAddrV4::new(target.ip(), target.port())),
             Err(error) => {
                 tracing::info!(%target, %error, "no connection");

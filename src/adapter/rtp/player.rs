@@ -48,7 +48,7 @@ impl Stage {
         rtcp.writable().await.map_err(failed)?;
         let port = socket::free_port(here).await.map_err(failed)?;
         let files = PrivateDir::new().map_err(failed)?;
-        let description = sdp::for_player(port, format);
+        let description = sdp::for_player(port, std::slice::from_ref(format));
         let path = files
             .write(Path::new("picture.sdp"), &description)
             .map_err(failed)?;

@@ -35,6 +35,7 @@ struct Pictures {
     file: File,
     depacketiser: Depacketiser,
     written: u64,
+    full: bool,
     still: Option<PathBuf>,
 }
 
@@ -47,6 +48,8 @@ pub(super) struct Made {
     pub(super) still: Option<PathBuf>,
     /// How many payloads were left out.
     pub(super) malformed: u64,
+    /// It is not whole: the file was as large as one may be.
+    pub(super) full: bool,
 }
 
 impl Recording {
@@ -69,6 +72,7 @@ impl Recording {
                 file: record::create(&path)?,
                 depacketiser: Depacketiser::new(coding),
                 written: 0,
+                full: false,
                 still: None,
             })),
             None => Kind::Packets(Dump::create(&path, from, to)?),
@@ -113,11 +117,13 @@ impl Recording {
         let malformed = self.malformed;
         let mut pictures = match self.kind {
             Kind::Packets(dump) => {
+                let full = dump.is_full();
                 let recording = dump.finish()?.map(|path| (path, None));
                 return Ok(Made {
                     recording,
                     still: None,
                     malformed,
+                    full,
                 });
             }
             Kind::Pictures(pictures) => pictures,
@@ -138,6 +144,7 @@ impl Recording {
             recording,
             still: pictures.still,
             malformed,
+            full: pictures.full,
         })
     }
 }
@@ -145,15 +152,19 @@ impl Recording {
 impl Pictures {
     /// What is written is at once in the file: it may be looked at meanwhile.
     fn write(&mut self, bytes: &[u8], path: &Path) -> io::Result<()> {
-        if bytes.is_empty() || self.written > MAX_BYTES {
+        self.full |= self.written + bytes.len() as u64 > MAX_BYTES;
+        if bytes.is_empty() || self.full {
             return Ok(());
         }
         self.file.write_all(bytes)?;
         self.written += bytes.len() as u64;
         if self.coding == Coding::Jpeg && self.still.is_none() {
             let still = path.with_extension("jpg");
-            record::create(&still)?.write_all(bytes)?;
-            self.still = Some(still);
+            let made = record::create(&still).and_then(|mut file| file.write_all(bytes));
+            match made {
+                Ok(()) => self.still = Some(still),
+                Err(error) => tracing::warn!(%error, "no still picture"),
+            }
         }
         Ok(())
     }

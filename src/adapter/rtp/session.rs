@@ -181,6 +181,9 @@ async fn told(made: Made) -> Vec<String> {
             }
         }
     }
+    if made.full {
+        words.push("the recording is not whole: a file holds 1 GiB".to_owned());
+    }
     if made.malformed > 0 {
         words.push(format!("{} malformed packets left out", made.malformed));
     }

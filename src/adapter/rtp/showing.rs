@@ -81,10 +81,13 @@ pub(super) async fn play(
                     Happening::Packets(packets) => {
                         packets.into_iter().for_each(|packet| backlog.push(packet));
                     }
-                    // The player would have nothing to show. What is being started ends here.
+                    // The player would have nothing to show. Its start is waited for, so that its
+                    // end can be told as well.
                     happening => {
                         left = End::of(&happening, line);
-                        break Err(NotStarted::Ended);
+                        if left.is_some() {
+                            break starting.await;
+                        }
                     }
                 },
             }
@@ -107,6 +110,12 @@ pub(super) async fn play(
             return Outcome::Over;
         }
     };
+    if let Some(end) = left {
+        line.close();
+        one_program::over(task, started, None).await;
+        finish(task, line, &end, std::iter::empty());
+        return Outcome::Over;
+    }
     if let Some(handoff) = players.iter().find(|it| it.name == started.name()) {
         line.set_idle(handoff.idle);
     }

@@ -19,7 +19,7 @@ use crate::{
     endpoint::socket,
     launch::{self, Plan, PrivateDir, Ready},
     media::{
-        sdp::{self, Format, Line, Ours},
+        sdp::{self, Format},
         sip::{Draft, Method, Token, Uri},
     },
     negotiation::Role,
@@ -183,16 +183,8 @@ pub(super) fn player_plan(
     formats: &[Format],
 ) -> Result<(Plan, PrivateDir), String> {
     let files = PrivateDir::new().map_err(|error| error.to_string())?;
-    let description = sdp::offer(&Ours {
-        ip: Ipv4Addr::LOCALHOST,
-        id: 0,
-        version: 0,
-        audio: None,
-        video: Some(Line {
-            port,
-            formats: formats.iter().take(1).cloned().collect(),
-        }),
-    });
+    let first = formats.get(..1).unwrap_or_default();
+    let description = sdp::for_player(port, first);
     let path = files
         .write(Path::new("picture.sdp"), &description)
         .map_err(|error| error.to_string())?;

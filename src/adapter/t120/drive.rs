@@ -53,7 +53,15 @@ pub(super) async fn run(mut task: Task, peers: Callers) {
         Ok((user, listening)) => {
             let sip = task.network.open(&Door::both(listening.sip.port())).await;
             // The contact's client knows no other port for it than ours.
-            task.network.open(&[Door::tcp(listening.t120.port())]).await;
+            let t120 = listening.t120.port();
+            let opened = task.network.open(&[Door::tcp(t120)]).await;
+            if opened.at.port() != t120 {
+                task.say(format!(
+                    "your router forwards its port {} instead of {t120}, which the contact's client \
+                     does not know: forward {t120} by hand",
+                    opened.at.port()
+                ));
+            }
             let driver = Driver::new(task, peers, user, listening, found, sip);
             driver.run().await;
         }
@@ -222,6 +230,8 @@ impl Driver {
 
     /// Ends the call, and stays as long as the other side may still need an answer.
     async fn farewell(&mut self, ended_there: bool, datagram: &mut [u8]) {
+        // No connection is waited for any more.
+        self.reopen_until = None;
         let mut out = Vec::new();
         self.front.hang_up(self.clock.now(), &mut out);
         let _ = self.obey(out).await;

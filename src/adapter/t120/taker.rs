@@ -71,6 +71,12 @@ pub(super) async fn find(task: &mut Task) -> Option<Found> {
             Err(NotStarted::None { why, .. }) => reasons.push(why),
         }
     }
+    if reasons.is_empty() {
+        reasons.push("no program for it is named".to_owned());
+    }
+    if let (true, Some(install)) = (not_installed, &task.bridge.install) {
+        reasons.push(format!("to install: {install}"));
+    }
     let why = reasons.join("; ");
     task.report(Report::Failed { not_installed, why });
     None
