@@ -48,6 +48,8 @@ pub struct Task {
     pub policy: Policy,
     /// How calls are made (voice and video).
     pub call: Call,
+    /// The bridge whose phones take the sound of an adapter that has none of its own.
+    pub phones: Option<Arc<Bridge>>,
     /// Where recordings go.
     pub recordings: PathBuf,
     /// What the dispatcher wants. A closed channel means [`Order::End`].
@@ -116,6 +118,7 @@ pub async fn run(kind: AdapterKind, task: Task) {
         AdapterKind::Call => call::run(task).await,
         AdapterKind::DirectPlay => directplay::run(task).await,
         AdapterKind::ForwardTcp => forward_tcp::run(task).await,
+        AdapterKind::H323 => h323::run(task).await,
         AdapterKind::Listen => listen::run(task).await,
         AdapterKind::Quake3 => quake3::run(task).await,
         AdapterKind::Record => record::run(task).await,

@@ -49,6 +49,8 @@ pub enum AdapterKind {
     DirectPlay,
     /// A TCP relay to another machine of ours.
     ForwardTcp,
+    /// NetMeeting: an H.323 terminal of our own, before a phone.
+    H323,
     /// A game of the Quake 3 family: finds it at the host's ports, then starts ours.
     Quake3,
     /// A recorder: a port that keeps what comes.
@@ -66,7 +68,9 @@ impl AdapterKind {
     #[must_use]
     pub fn usual_way(self) -> Way {
         match self {
-            Self::Sip | Self::Rtp | Self::Record | Self::T120 | Self::ForwardTcp => Way::Gate,
+            Self::Sip | Self::H323 | Self::Rtp | Self::Record | Self::T120 | Self::ForwardTcp => {
+                Way::Gate
+            }
             Self::Call
             | Self::Listen
             | Self::DirectPlay

@@ -66,6 +66,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         shared.settings.call.clone(),
         shared.settings.recordings.clone(),
     );
+    let phones = shared.settings.registry.by_id("voice").cloned();
     let task = move |network, policy| Task {
         invitation,
         role: subject.role,
@@ -75,6 +76,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         network,
         policy,
         call,
+        phones,
         recordings,
         orders: incoming,
         reports: outgoing,

@@ -30,6 +30,25 @@ pub struct Summary {
     pub restarts: u64,
 }
 
+impl Summary {
+    /// How a voice arrived, in words.
+    #[must_use]
+    pub fn as_voice(&self) -> String {
+        if self.received == 0 {
+            return "nothing was heard from the contact: its sound did not reach this machine"
+                .to_owned();
+        }
+        let sent = self.received.saturating_add(self.lost);
+        let tenths = self.lost.saturating_mul(1000) / sent.max(1);
+        format!(
+            "the contact's sound: {}.{} % lost, jitter {} ms",
+            tenths / 10,
+            tenths % 10,
+            self.jitter.as_millis()
+        )
+    }
+}
+
 /// Tells, whenever it is asked, what has arrived of a stream so far.
 #[derive(Clone)]
 pub struct Meter(Arc<dyn Fn() -> Summary + Send + Sync>);
@@ -324,6 +343,23 @@ mod tests {
             statistics.arrived(&packet(1, *number, 0), Duration::ZERO);
         }
         statistics
+    }
+
+    #[test]
+    fn how_a_voice_arrived_is_told_in_words() {
+        for (received, lost, words) in [
+            (0, 0, "nothing was heard"),
+            (1000, 0, ": 0.0 % lost, jitter 4 ms"),
+            (985, 15, ": 1.5 % lost"),
+        ] {
+            let summary = Summary {
+                received,
+                lost,
+                jitter: Duration::from_micros(4900),
+                ..Summary::default()
+            };
+            assert!(summary.as_voice().contains(words), "{}", summary.as_voice());
+        }
     }
 
     #[test]

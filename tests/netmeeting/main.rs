@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../voice/agent.rs"]
+#[allow(dead_code, reason = "shared with the tests of voice")]
+mod agent;
+mod own;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -260,6 +264,7 @@ fn without_a_program_it_is_refused_as_not_installed_and_nothing_is_asked() {
             "GnomeMeeting",
             "GnomeMeeting, old",
             "ohphone",
+            "msn-handoff, with your phone",
         ]
         .map(|name| format!("[[handoff]]\nname = \"{name}\"\nenabled = false\n"))
         .concat();

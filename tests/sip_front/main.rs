@@ -73,6 +73,7 @@ fn start_at(
         network,
         policy: Policy::new(HERE, Vec::new()),
         call,
+        phones: None,
         recordings,
         orders: orders_in,
         reports: reports_out,

@@ -121,6 +121,7 @@ impl Session {
             network: msn_handoff::endpoint::place::Network::plain(own),
             policy: Policy::new(own, Vec::new()),
             call: Call::default(),
+            phones: None,
             recordings: recordings.clone(),
             orders: incoming,
             reports: outgoing,

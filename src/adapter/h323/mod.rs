@@ -1,13 +1,15 @@
 //! An H.323 terminal of our own: NetMeeting's call taken or made where no H.323 program is
-//! installed. Bytes and events in, bytes and events out: nothing here has a socket or a clock.
+//! installed. Bytes and events in, bytes and events out: only `drive` has sockets and a clock.
 
 pub mod call;
+mod drive;
 pub mod h225;
 pub mod h245;
 pub mod per;
 pub mod q931;
 pub mod tpkt;
 
+pub use drive::run;
 use h225::{Body, ReleaseComplete, ReleaseReason, UserInformation};
 
 /// The whole message that turns that call away: "user busy", and in H.323's own words

@@ -68,6 +68,22 @@ impl Watch {
         watch
     }
 
+    /// Turns further calls of those peers away, which come to that port.
+    pub(in crate::adapter) fn over(listener: TcpListener, task: &Task, peers: &Callers) -> Self {
+        let post = Post {
+            listener,
+            peers: peers.clone(),
+            reports: task.reports.clone(),
+            invitation: task.invitation.0,
+        };
+        let mut calls = JoinSet::new();
+        calls.spawn(post.turn_calls_away());
+        Self {
+            calls,
+            _t120: JoinSet::new(),
+        }
+    }
+
     /// Leaves the port of calls to a program; it is free when this returns.
     pub(in crate::adapter) async fn leave_calls(&mut self) {
         self.calls.shutdown().await;

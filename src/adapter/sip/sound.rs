@@ -14,11 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     endpoint::{place::Place as Bind, socket},
-    media::{
-        record::Dump,
-        relay::{Relay, Traffic},
-        statistics::Meter,
-    },
+    media::{record::Dump, relay::Relay, statistics::Meter},
 };
 
 use super::{
@@ -137,7 +133,7 @@ impl Sound {
         }
         Over {
             recordings,
-            quality: self.now.map(|_| quality(&heard)),
+            quality: self.now.map(|_| heard.stream.as_voice()),
         }
     }
 
@@ -173,23 +169,6 @@ fn connect_picture(relay: &Relay, (rtp, rtcp): Place) -> io::Result<()> {
     relay.connect_peer(SocketAddr::from(rtp), Some(rtcp.into()))
 }
 
-/// How a voice arrived.
-fn quality(heard: &Traffic) -> String {
-    let stream = heard.stream;
-    if stream.received == 0 {
-        return "nothing was heard from the contact: its sound did not reach this machine"
-            .to_owned();
-    }
-    let sent = stream.received.saturating_add(stream.lost);
-    let tenths = stream.lost.saturating_mul(1000) / sent.max(1);
-    format!(
-        "the contact's sound: {}.{} % lost, jitter {} ms",
-        tenths / 10,
-        tenths % 10,
-        stream.jitter.as_millis()
-    )
-}
-
 /// A picture, into a file. Gives the file, unless nothing came.
 async fn keep(
     [rtp, _rtcp]: [UdpSocket; 2],
@@ -219,33 +198,6 @@ async fn keep(
         Err(error) => {
             tracing::warn!(%error, "the recording of the picture is incomplete");
             None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::statistics::Summary;
-
-    #[test]
-    fn how_it_was_heard_is_told_in_words() {
-        let heard = |received, lost| Traffic {
-            stream: Summary {
-                received,
-                lost,
-                jitter: Duration::from_micros(4900),
-                ..Summary::default()
-            },
-            ..Traffic::default()
-        };
-        for (received, lost, words) in [
-            (0, 0, "nothing was heard"),
-            (1000, 0, ": 0.0 % lost, jitter 4 ms"),
-            (985, 15, ": 1.5 % lost"),
-        ] {
-            let told = quality(&heard(received, lost));
-            assert!(told.contains(words), "{told}");
         }
     }
 }

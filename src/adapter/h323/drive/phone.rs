@@ -1,0 +1,272 @@
+//! The phone on this machine, or the built-in agent: our own SIP front on the loopback address, called
+//! by us as a contact would call it. It finds the program, starts it and speaks its dialect.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time::timeout};
+
+use crate::{
+    adapter::{Order, Report, Task, sip as front},
+    clock::Clock,
+    config::{self, Caller},
+    endpoint::{place::Network, policy::Policy, socket},
+    invitation::{AddressSource, Candidate},
+    media::{
+        sdp::{self, Format, Line, Ours},
+        sip::{
+            self, Token, Uri,
+            call::{Call, Input, Local, Output, Transport},
+            frame::MAX_MESSAGE,
+        },
+    },
+    negotiation::{Announcement, Remote, Role},
+};
+
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// How long the front may take to listen.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to end what it started.
+const LEAVE_WITHIN: Duration = Duration::from_secs(15);
+/// What the front says of us, which is not what the user would understand.
+const OURS: &str = "the peer calls";
+
+/// The phone's leg of a call.
+pub(super) struct Phone {
+    front: JoinSet<()>,
+    orders: mpsc::UnboundedSender<Order>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    /// Where the front listens.
+    there: SocketAddrV4,
+    socket: UdpSocket,
+    own: SocketAddrV4,
+    clock: Clock,
+    call: Option<Call>,
+    datagram: Vec<u8>,
+}
+
+/// What happens on it.
+pub(super) enum News {
+    /// It was taken; the sound goes there.
+    Answered(SocketAddrV4, SocketAddrV4),
+    /// It is over, or there is nobody; why, for people.
+    Over(String),
+    /// For the dispatcher.
+    Report(Report),
+}
+
+impl Phone {
+    /// Has the front listen. The error is for people.
+    pub(super) async fn open(task: &Task) -> Result<Self, String> {
+        let bridge = task.phones.clone();
+        let bridge =
+            bridge.ok_or("there is no bridge with the id \"voice\", which names phones")?;
+        let (orders, incoming) = mpsc::unbounded_channel();
+        let (outgoing, mut reports) = mpsc::unbounded_channel();
+        let inner = Task {
+            invitation: task.invitation,
+            role: Role::Invitee,
+            bridge,
+            peer: task.peer.clone(),
+            media: Vec::new(),
+            network: Network::plain(HERE),
+            policy: Policy::new(HERE, Vec::new()),
+            call: config::Call {
+                // We are the one who calls.
+                caller: Caller::Inviter,
+                ..task.call.clone()
+            },
+            phones: None,
+            recordings: task.recordings.clone(),
+            orders: incoming,
+            reports: outgoing,
+        };
+        let mut front = JoinSet::new();
+        front.spawn(front::run(inner));
+        let _ = orders.send(Order::Prepare(Announcement::Accept));
+        let ready = async {
+            loop {
+                match reports.recv().await {
+                    Some(Report::Ready(told)) => return told.port.ok_or("no port".to_owned()),
+                    Some(Report::Failed { why, .. }) => return Err(why),
+                    Some(_) => {}
+                    None => return Err("the SIP front has ended".to_owned()),
+                }
+            }
+        };
+        let port = timeout(READY_WITHIN, ready).await;
+        let port = port.unwrap_or_else(|_| Err("the SIP front is not ready".to_owned()))?;
+        let bound = async {
+            let socket = socket::udp((HERE, 0).into()).await?;
+            let port = socket.local_addr()?.port();
+            Ok::<_, std::io::Error>((socket, port))
+        };
+        let (socket, own) = bound.await.map_err(|error| error.to_string())?;
+        Ok(Self {
+            front,
+            orders,
+            reports,
+            there: SocketAddrV4::new(HERE, port),
+            socket,
+            own: SocketAddrV4::new(HERE, own),
+            clock: Clock::start(),
+            call: None,
+            datagram: vec![0; MAX_MESSAGE + 1],
+        })
+    }
+
+    /// Whether it was called.
+    pub(super) fn is_called(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Has a phone found and started, and calls it; our sound comes from that port.
+    pub(super) async fn call(&mut self, formats: Vec<Format>, port: u16) -> Result<(), String> {
+        let candidate = Candidate {
+            ip: HERE,
+            port: Some(self.own.port()),
+            source: AddressSource::IpAddress,
+        };
+        let _ = self.orders.send(Order::Connected(Remote {
+            candidates: vec![candidate],
+            ..Remote::default()
+        }));
+        let mut seed = [0; 24];
+        getrandom::fill(&mut seed).map_err(|error| format!("no randomness: {error}"))?;
+        let local = Local {
+            ip: HERE,
+            port: self.own.port(),
+            transport: Transport::Udp,
+            user: Token::new("netmeeting").map_err(|error| error.to_string())?,
+            seed,
+        };
+        let offer = sdp::offer(&Ours {
+            ip: HERE,
+            id: 1,
+            version: 1,
+            audio: Some(Line { port, formats }),
+            video: None,
+        });
+        let target = Uri::userless(*self.there.ip(), self.there.port());
+        let mut out = Vec::new();
+        self.call = Some(Call::outgoing(
+            local,
+            target,
+            &offer,
+            self.clock.now(),
+            &mut out,
+        ));
+        self.obey(out).await;
+        Ok(())
+    }
+
+    /// The next thing that happens.
+    pub(super) async fn next(&mut self) -> News {
+        loop {
+            let due = self.call.as_ref().and_then(Call::next_timeout);
+            let due = due.map(|at| at.saturating_sub(self.clock.now()));
+            let news = tokio::select! {
+                report = self.reports.recv() => said(report),
+                got = self.socket.recv_from(&mut self.datagram) => match got {
+                    Ok((n, SocketAddr::V4(from))) if from == self.there => self.heard(n).await,
+                    _ => None,
+                },
+                () = wait(due) => {
+                    let mut out = Vec::new();
+                    if let Some(call) = &mut self.call {
+                        call.handle(Input::Timeout, self.clock.now(), &mut out);
+                    }
+                    self.obey(out).await
+                }
+            };
+            if let Some(news) = news {
+                return news;
+            }
+        }
+    }
+
+    async fn heard(&mut self, n: usize) -> Option<News> {
+        let bytes = self.datagram.get(..n).unwrap_or_default();
+        let message = sip::read(bytes).ok()?;
+        let call = self.call.as_mut().filter(|call| call.owns(&message))?;
+        let mut out = Vec::new();
+        let input = Input::Message {
+            message: &message,
+            source: self.there,
+        };
+        call.handle(input, self.clock.now(), &mut out);
+        self.obey(out).await
+    }
+
+    async fn obey(&mut self, out: Vec<Output>) -> Option<News> {
+        let mut news = None;
+        for output in out {
+            match output {
+                Output::Send { bytes, .. } => {
+                    // What is lost is said again.
+                    let _ = self.socket.send_to(&bytes, self.there).await;
+                }
+                Output::Answered { answer } => {
+                    let session = sdp::read(&answer).ok();
+                    let audio = session.as_ref().and_then(sdp::Session::audio);
+                    news = Some(match audio {
+                        Some(audio) => News::Answered(
+                            SocketAddrV4::new(HERE, audio.port),
+                            SocketAddrV4::new(HERE, audio.rtcp_port),
+                        ),
+                        None => News::Over("the phone has no sound".to_owned()),
+                    });
+                }
+                // Why is told by the front.
+                Output::Ended(_)
+                | Output::Ringing
+                | Output::Incoming { .. }
+                | Output::Confirmed { .. }
+                | Output::Reoffer { .. } => {}
+            }
+        }
+        news
+    }
+
+    /// Ends it: what was started, and what is still to be told of that.
+    pub(super) async fn leave(mut self) -> Vec<Report> {
+        if let Some(call) = &mut self.call {
+            let mut out = Vec::new();
+            call.handle(Input::HangUp, self.clock.now(), &mut out);
+            self.obey(out).await;
+        }
+        let _ = self.orders.send(Order::End);
+        let mut rest = Vec::new();
+        let last = async {
+            while let Some(report) = self.reports.recv().await {
+                rest.push(report);
+            }
+        };
+        let _ = timeout(LEAVE_WITHIN, last).await;
+        self.front.shutdown().await;
+        rest
+    }
+}
+
+/// What the front tells, as it concerns the other leg.
+fn said(report: Option<Report>) -> Option<News> {
+    let Some(report) = report else {
+        return Some(News::Over("the SIP front has ended".to_owned()));
+    };
+    Some(match report {
+        Report::Finished(why) | Report::Failed { why, .. } => News::Over(why),
+        Report::Say(line) if line == OURS => return None,
+        // How the sound of the contact arrives is measured where it does.
+        Report::Ready(_) | Report::Running | Report::Media(_) | Report::Signal(_) => return None,
+        report => News::Report(report),
+    })
+}
+
+async fn wait(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}

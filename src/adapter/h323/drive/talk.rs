@@ -1,0 +1,378 @@
+//! One call, from its first byte to its last: what the connections bring goes to the call, what the
+//! call wants is done.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use super::{
+    arrival::Arrived,
+    phone::{News, Phone},
+};
+use crate::{
+    adapter::{
+        Order, Report, Task,
+        h323::call::{Call, Codec, Ended, Input, Medium, Output, Settings},
+    },
+    clock::Clock,
+    endpoint::{callers::Callers, mapping::Door, policy::Policy, socket},
+    media::{relay::Relay, sdp::Format, sip::Now},
+    shown,
+};
+
+/// How long the peer may take to take what is sent to it, or a connection of ours.
+const WITHIN: Duration = Duration::from_secs(5);
+/// How long a call may take from its connection until sound is agreed on: the other side may be asking
+/// its user.
+const AGREED_WITHIN: Duration = Duration::from_secs(90);
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 4096;
+/// How long the last words may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest name that is shown.
+const SHOWN: usize = 40;
+
+/// The call over that connection. The error is for people, and nothing was said of the call before.
+pub(super) async fn run(
+    task: &mut Task,
+    arrived: Arrived,
+    peers: &Callers,
+    t120: Option<u16>,
+) -> Result<(), String> {
+    let place = task.network.bind.clone();
+    let relay = Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await;
+    let relay = relay.map_err(|error| format!("no ports for sound: {error}"))?;
+    let listened = socket::udp_tcp_pair(place).await;
+    let (_, listener) = listened.map_err(|error| format!("no port for H.245: {error}"))?;
+    let control = listener.local_addr();
+    let control = control.map_err(|error| error.to_string())?.port();
+    let audio = task.network.open(&Door::rtp(relay.peer_port())).await.at;
+    // As caller we connect.
+    let control = match arrived.target {
+        Some(_) => SocketAddrV4::new(task.own_ip(), control),
+        None => task.network.open(&[Door::tcp(control)]).await.at,
+    };
+    let phone = Phone::open(task).await?;
+    let mut random = [0; 22];
+    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
+    let [a, b, c, d, e, f, guid @ ..] = random;
+    let call = Call::new(Settings {
+        name: "msn-handoff".to_owned(),
+        codecs: vec![Codec::Ulaw, Codec::Alaw],
+        audio,
+        video: None,
+        control: Some(control),
+        t120: t120.map(|port| SocketAddrV4::new(*audio.ip(), port)),
+        // A peer may propose either; NetMeeting does neither, and ours are as it expects them.
+        fast_start: arrived.target.is_none(),
+        tunnelling: arrived.target.is_none(),
+        guid,
+        number: u32::from_be_bytes([0, a, b, c]),
+        reference: u16::from_be_bytes([d, e]) ^ u16::from(f),
+    });
+    let clock = Clock::start();
+    let talk = Talk {
+        policy: task.policy.clone(),
+        peer: arrived.peer,
+        peers,
+        signal: arrived.stream,
+        listener,
+        control: None,
+        call,
+        relay,
+        phone,
+        agreed_until: Some(clock.now().saturating_add(AGREED_WITHIN)),
+        clock,
+        running: false,
+        over: None,
+        task,
+    };
+    talk.run(
+        arrived
+            .target
+            .map(|at| SocketAddrV4::new(at.ip(), at.port())),
+    )
+    .await;
+    Ok(())
+}
+
+struct Talk<'a> {
+    task: &'a mut Task,
+    policy: Policy,
+    /// Where the peer calls from, or was called.
+    peer: Ipv4Addr,
+    peers: &'a Callers,
+    signal: TcpStream,
+    /// For H.245; until it is there.
+    listener: TcpListener,
+    control: Option<TcpStream>,
+    call: Call,
+    relay: Relay,
+    phone: Phone,
+    clock: Clock,
+    /// Until when sound must be agreed on, as long as it is not.
+    agreed_until: Option<Now>,
+    running: bool,
+    /// Why it is over, for people, once it is.
+    over: Option<String>,
+}
+
+impl Talk<'_> {
+    async fn run(mut self, target: Option<SocketAddrV4>) {
+        // A peer that is gone without a word is noticed.
+        let _ = socket::keep_alive(&self.signal);
+        let _ = self.signal.set_nodelay(true);
+        if let Some(target) = target {
+            self.happens(Input::Call(target)).await;
+        }
+        let (mut signal, mut control) = ([0; CHUNK], [0; CHUNK]);
+        while !self.call.over() {
+            let left = self
+                .agreed_until
+                .map(|at| at.saturating_sub(self.clock.now()));
+            let input = tokio::select! {
+                order = self.task.orders.recv() => match order {
+                    Some(Order::End) | None => Input::HangUp,
+                    Some(_) => continue,
+                },
+                read = self.signal.read(&mut signal) => match signal.get(..read.unwrap_or(0)) {
+                    Some([]) | None => Input::SignalClosed,
+                    Some(bytes) => Input::Signal(bytes),
+                },
+                read = read(&mut self.control, &mut control) => match control.get(..read) {
+                    Some([]) | None => {
+                        self.control = None;
+                        Input::ControlClosed
+                    }
+                    Some(bytes) => Input::Control(bytes),
+                },
+                got = self.listener.accept(), if self.control.is_none() => match got {
+                    Ok((stream, from)) if from.ip() == IpAddr::V4(self.peer) => {
+                        self.control = Some(stream);
+                        Input::ControlOpen
+                    }
+                    _ => continue,
+                },
+                news = self.phone.next() => match self.told(news) {
+                    Some(input) => input,
+                    None => continue,
+                },
+                () = pause(left) => {
+                    self.ends("no sound was agreed on in time");
+                    Input::HangUp
+                }
+            };
+            self.happens(input).await;
+        }
+        self.leave().await;
+    }
+
+    /// What the phone's leg tells.
+    fn told(&mut self, news: News) -> Option<Input<'static>> {
+        match news {
+            News::Answered(rtp, rtcp) => {
+                if let Err(error) = self.relay.connect_agent(rtp.into(), Some(rtcp.into())) {
+                    self.ends(&format!("no sound: {error}"));
+                    return Some(Input::HangUp);
+                }
+                if !std::mem::replace(&mut self.running, true) {
+                    self.task.report(Report::Running);
+                    self.task.report(Report::Media(self.relay.meter()));
+                }
+                None
+            }
+            News::Over(why) => {
+                self.ends(&why);
+                Some(Input::HangUp)
+            }
+            News::Report(report) => {
+                self.task.report(report);
+                None
+            }
+        }
+    }
+
+    /// Keeps the first reason.
+    fn ends(&mut self, why: &str) {
+        self.over.get_or_insert_with(|| why.to_owned());
+    }
+
+    async fn happens(&mut self, input: Input<'_>) {
+        let mut waiting = VecDeque::from(self.call.handle(input));
+        while let Some(output) = waiting.pop_front() {
+            if let Some(next) = self.obey(output).await {
+                waiting.extend(self.call.handle(next));
+            }
+        }
+    }
+
+    /// Does what the call wants; what follows from it for the call.
+    async fn obey(&mut self, output: Output) -> Option<Input<'static>> {
+        match output {
+            Output::Signal(bytes) => {
+                if let Err(error) = written(&mut self.signal, &bytes).await {
+                    tracing::info!(%error, "call signalling");
+                }
+            }
+            Output::Control(bytes) => {
+                if let Some(control) = &mut self.control
+                    && let Err(error) = written(control, &bytes).await
+                {
+                    tracing::info!(%error, "H.245");
+                    self.control = None;
+                    return Some(Input::ControlClosed);
+                }
+            }
+            Output::Connect(there) => return self.connect(there).await,
+            Output::Incoming(name) => {
+                let name = name.as_deref().unwrap_or("the other side");
+                self.say(format!("{} calls", shown::line(name, SHOWN)));
+                // Whoever accepted the invitation has taken the call.
+                return Some(Input::Answer);
+            }
+            Output::Ringing => self.say("it rings there".to_owned()),
+            Output::Connected => self.say("the other side has the call".to_owned()),
+            Output::Send { codec, to, control } => {
+                if let Err(why) = self.send(codec, to, control).await {
+                    self.ends(&why);
+                    return Some(Input::HangUp);
+                }
+            }
+            Output::Ended(why) => {
+                let why = if why == Ended::Here {
+                    "ended here".to_owned()
+                } else {
+                    why.to_string()
+                };
+                self.ends(&why);
+            }
+            Output::Receive { .. } | Output::Stop(_) | Output::Silence(_) | Output::Data => {}
+        }
+        None
+    }
+
+    fn say(&self, line: String) {
+        self.task.say(line);
+    }
+
+    /// Where the peer means by an address that it wrote: behind a router it writes one that leads
+    /// nowhere, and a third machine is never meant.
+    fn meant(&self, written: SocketAddrV4) -> SocketAddrV4 {
+        let ip = match self.peers.knows(*written.ip()) {
+            true => *written.ip(),
+            false => self.peer,
+        };
+        SocketAddrV4::new(ip, written.port())
+    }
+
+    async fn connect(&mut self, there: SocketAddrV4) -> Option<Input<'static>> {
+        let there = self.meant(there);
+        let connected = match self.policy.check(*there.ip(), there.port()) {
+            Ok(allowed) => socket::tcp_connect_peer_from(self.task.own_ip(), allowed, WITHIN).await,
+            Err(refusal) => Err(io::Error::other(refusal.to_string())),
+        };
+        match connected {
+            Ok(stream) => {
+                self.control = Some(stream);
+                Some(Input::ControlOpen)
+            }
+            Err(error) => {
+                self.ends(&format!("no connection for H.245 to {there}: {error}"));
+                Some(Input::HangUp)
+            }
+        }
+    }
+
+    /// The peer wants our sound so, there.
+    async fn send(
+        &mut self,
+        codec: Codec,
+        to: SocketAddrV4,
+        control: Option<SocketAddrV4>,
+    ) -> Result<(), String> {
+        if codec.medium() != Medium::Audio {
+            return Ok(());
+        }
+        let rtp = self.meant(to);
+        let rtcp = control.map(|at| self.meant(at));
+        for at in [Some(rtp), rtcp].into_iter().flatten() {
+            let checked = self.policy.check(*at.ip(), at.port());
+            checked.map_err(|refusal| format!("sound is not sent there: {refusal}"))?;
+        }
+        let connected = self
+            .relay
+            .connect_peer(rtp.into(), rtcp.map(SocketAddr::V4));
+        connected.map_err(|error| format!("no sound to {rtp}: {error}"))?;
+        self.agreed_until = None;
+        if self.phone.is_called() {
+            return Ok(());
+        }
+        // The one that the peer wants first: the phone sends the first. The other is what the peer may
+        // send.
+        let other = match codec {
+            Codec::Alaw => Codec::Ulaw,
+            _ => Codec::Alaw,
+        };
+        let formats = [codec, other].map(|codec| Format::fixed(codec.payload_type()));
+        self.phone
+            .call(formats.into(), self.relay.agent_port())
+            .await
+    }
+
+    /// Closes what is open, ends what was started, and tells the end last.
+    async fn leave(mut self) {
+        let _ = self.signal.shutdown().await;
+        let mut rest = [0; CHUNK];
+        let heard_out = async { while let Ok(1..) = self.signal.read(&mut rest).await {} };
+        let _ = timeout(LAST_WORDS, heard_out).await;
+        let mut recorded = None;
+        for report in self.phone.leave().await {
+            match report {
+                Report::Finished(why) => {
+                    recorded = why
+                        .split("; ")
+                        .find(|it| it.starts_with("recorded in "))
+                        .map(str::to_owned);
+                }
+                Report::ProgramEnded { .. } | Report::Started { .. } => self.task.report(report),
+                _ => {}
+            }
+        }
+        let heard = self.relay.close().await.from_peer.stream;
+        let mut words = vec![self.over.unwrap_or_else(|| "the call is over".to_owned())];
+        if self.running {
+            words.push(heard.as_voice());
+        }
+        words.extend(recorded);
+        self.task.report(Report::Finished(words.join("; ")));
+    }
+}
+
+async fn written(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let written = timeout(WITHIN, stream.write_all(bytes)).await;
+    written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// So much; nothing at its end.
+async fn read(from: &mut Option<TcpStream>, into: &mut [u8]) -> usize {
+    match from {
+        Some(stream) => stream.read(into).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn pause(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
