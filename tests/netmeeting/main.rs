@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "shared with the tests of voice")]
 mod agent;
 mod own;
+mod peer;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -40,13 +41,16 @@ use tokio::{
 /// Runs Asterisk; see there.
 const ASTERISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netmeeting/asterisk");
 
-/// The folder with Asterisk that `tests/install` made.
-fn chroot() -> Option<PathBuf> {
+/// A folder that `tests/install` made.
+fn cached(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    let folder = cache
-        .or_else(home)?
-        .join("msn-handoff-tests/h323-bullseye-1");
+    Some(cache.or_else(home)?.join("msn-handoff-tests").join(name))
+}
+
+/// The folder with Asterisk.
+fn chroot() -> Option<PathBuf> {
+    let folder = cached("h323-bullseye-1")?;
     let asterisk = folder.join("usr/sbin/asterisk");
     // Missing, it is reported as any other program.
     support::have(&[asterisk.to_str()?]).then_some(folder)

@@ -1,0 +1,224 @@
+//! The whole way: an invitation typed in a chat window, through two proxies, to a call between a
+//! terminal of the shape of NetMeeting at one end and our own H.323 with a real phone at the other.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use msn_handoff::demo::{
+    client::{Client, ClientEvent, ClientSettings},
+    server::{Server, ServerSettings},
+};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::{
+    agent::{self, Agent},
+    support::{
+        self,
+        child::Child,
+        namespace::alone,
+        sides::{ANN, BOB},
+        until, within,
+    },
+};
+
+/// What the phone plays, in Hz, and what the terminal does.
+const OURS: f64 = 660.0;
+const THEIRS: f64 = 880.0;
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netmeeting/peer.py");
+
+/// Where `tests/install` put pycrate.
+fn pycrate() -> Option<PathBuf> {
+    let folder = crate::cached("pycrate-0.8.1")?;
+    let codecs = folder.join("pycrate_asn1dir/H225.py");
+    let found = codecs.exists();
+    assert!(
+        found || std::env::var("CI").as_deref() != Ok("true"),
+        "{} missing: run tests/install",
+        codecs.display()
+    );
+    if !found {
+        eprintln!("SKIPPED: pycrate missing; tests/install installs what the tests need");
+    }
+    found.then_some(folder)
+}
+
+/// Somebody with our proxy, at an address of their own.
+struct Person {
+    home: TempDir,
+    proxy: Child,
+    client: Client,
+    window: mpsc::UnboundedReceiver<ClientEvent>,
+}
+
+impl Person {
+    async fn new(
+        handle: &str,
+        ip: Ipv4Addr,
+        server: SocketAddr,
+        bridges: impl FnOnce(&Path),
+    ) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".config/msn-handoff");
+        fs::create_dir_all(folder.join("bridges")).unwrap();
+        bridges(home.path());
+        let configuration = format!(
+            "[proxy]\nlisten = \"{ip}:0\"\nserver = \"{server}\"\n[network]\nannounce = \"{ip}\"\n"
+        );
+        fs::write(folder.join("config.toml"), configuration).unwrap();
+        let binary = env!("CARGO_BIN_EXE_msn-handoff");
+        let mut proxy = Child::start(binary, ["--log", "info", "proxy"], home.path());
+        proxy.printed(" ready listen=").await;
+        let output = proxy.output();
+        let (_, at) = output.split_once(" ready listen=").unwrap();
+        let at = at.split(' ').next().unwrap().parse().unwrap();
+        let (client, window) = Client::login(ClientSettings::new(at, handle))
+            .await
+            .unwrap();
+        Self {
+            home,
+            proxy,
+            client,
+            window,
+        }
+    }
+
+    async fn types(&self, to: &str, line: &str) {
+        self.client.send_text(to, line).await.unwrap();
+    }
+
+    async fn reads(&mut self, words: &str) {
+        let mut seen = Vec::new();
+        let reading = async {
+            while let Some(event) = self.window.recv().await {
+                if let Some(line) = event.text() {
+                    if line.contains(words) {
+                        return true;
+                    }
+                    seen.push(line);
+                }
+            }
+            false
+        };
+        let read = tokio::time::timeout(support::LIMIT, reading).await;
+        let outcome = fs::read_to_string(self.home.path().join("outcome.json"));
+        assert!(
+            matches!(read, Ok(true)),
+            "{words:?} in {seen:#?}, {outcome:?}\n{}",
+            self.proxy.output()
+        );
+    }
+
+    async fn leaves(mut self) {
+        self.client.sign_out().await;
+        self.proxy.signal(Signal::TERM);
+        assert_eq!(self.proxy.wait().await, Some(0), "{}", self.proxy.output());
+    }
+}
+
+/// Ann's side hands NetMeeting to the terminal.
+fn terminal(home: &Path, pycrate: &Path) {
+    let folder = home.join(".config/msn-handoff/bridges/netmeeting.d");
+    fs::create_dir(&folder).unwrap();
+    let out = home.join("outcome.json");
+    let handoff = |name: &str, adapter: &str, does: &str| {
+        format!(
+            "[[handoff]]\nname = \"{name}\"\nadapter = \"{adapter}\"\n\
+             run = [\"python3\", \"{PEER}\", {does}, \"--tone\", \"{THEIRS}\", \"--out\", \"{}\"]\n\
+             env = {{ PYTHONPATH = \"{}\" }}\n",
+            out.display(),
+            pycrate.display()
+        )
+    };
+    let called = handoff(
+        "NetMeeting, called",
+        "listen",
+        "\"listen\", \"{own.ip}\", \"{own.port}\"",
+    );
+    let calls = handoff(
+        "NetMeeting",
+        "call",
+        "\"call\", \"{own.ip}\", \"{peer.ip}\", \"{peer.port}\"",
+    );
+    fs::write(folder.join("terminal.toml"), called + &calls).unwrap();
+}
+
+/// Both hear each other. `ours` is invited, or invites.
+async fn both_hear_each_other(we_invite: bool) {
+    let (Some(pycrate), true) = (pycrate(), support::have(&["python3", "baresip"])) else {
+        return;
+    };
+    let server = Server::start(ServerSettings {
+        strict: true,
+        ..ServerSettings::default()
+    })
+    .await
+    .unwrap();
+    let at = server.ns_addr();
+    let theirs = |home: &Path| terminal(home, &pycrate);
+    let mut ann = Person::new(ANN, Ipv4Addr::new(127, 0, 0, 2), at, theirs).await;
+    let ours = |home: &Path| {
+        let bridges = home.join(".config/msn-handoff/bridges");
+        Agent::Baresip.write_bridge(&bridges, &home.join("says.wav"), OURS, &home.join("heard"));
+    };
+    let mut bob = Person::new(BOB, Ipv4Addr::LOCALHOST, at, ours).await;
+    let (inviter, invited, names) = match we_invite {
+        true => (&bob, &mut ann, (ANN, BOB)),
+        false => (&ann, &mut bob, (BOB, ANN)),
+    };
+    inviter.types(names.0, "/invite netmeeting").await;
+    invited.reads("Type /accept").await;
+    invited.types(names.1, "/accept").await;
+    bob.reads("baresip has it").await;
+    if !we_invite {
+        // The terminal does not hang up when it is called.
+        let heard = bob.home.path().join("heard");
+        until("three seconds", || {
+            let mut files = fs::read_dir(&heard).ok()?.flatten();
+            let long = |file: fs::DirEntry| file.metadata().is_ok_and(|it| it.len() > 3 * 16_000);
+            files.any(long).then_some(())
+        })
+        .await;
+        bob.types(ANN, "/hangup").await;
+    }
+    bob.reads("is over").await;
+    let outcome = ann.home.path().join("outcome.json");
+    let outcome = until("the outcome", || {
+        serde_json::from_slice(&fs::read(&outcome).ok()?).ok()
+    });
+    let outcome: serde_json::Value = outcome.await;
+    let levels = &outcome["levels"];
+    assert!(levels["660"].as_f64().unwrap() > -10.0, "{outcome:#}");
+    assert!(levels["880"].as_f64().unwrap() < -40.0, "{outcome:#}");
+    assert!(outcome["seconds"].as_f64().unwrap() > 1.5, "{outcome:#}");
+    agent::heard_in(&bob.home.path().join("heard")).assert_tone("the phone", THEIRS, OURS, 1.5);
+    let said = outcome["said"].as_array().unwrap().iter();
+    let said: Vec<&str> = said.map(|it| it.as_str().unwrap()).collect();
+    // Who hears of the end first differs.
+    let end = said.iter().position(|it| it.ends_with("endSessionCommand"));
+    insta::assert_snapshot!(
+        if we_invite {
+            "we_are_called"
+        } else {
+            "we_call"
+        },
+        said[..end.unwrap()].join("\n")
+    );
+    ann.leaves().await;
+    bob.leaves().await;
+    within("the server's end", server.stop()).await;
+}
+
+#[test]
+fn a_netmeeting_that_is_invited_calls_us_and_the_phone_talks_to_it() {
+    alone(async || both_hear_each_other(true).await);
+}
+
+#[test]
+fn a_netmeeting_that_invites_is_called_and_the_phone_talks_to_it() {
+    alone(async || both_hear_each_other(false).await);
+}
