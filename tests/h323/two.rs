@@ -18,6 +18,7 @@ pub(crate) fn settings(ip: Ipv4Addr, number: u32) -> Settings {
         codecs: vec![Codec::Ulaw, Codec::Alaw],
         audio: SocketAddrV4::new(ip, 5000),
         video: None,
+        only_watches: false,
         control: Some(SocketAddrV4::new(ip, 2000)),
         t120: None,
         fast_start: false,

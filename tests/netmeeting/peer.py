@@ -5,7 +5,7 @@ the ITU's own ASN.1; TPKT (RFC 1006) and Q.931 are a few octets each. It plays a
 measures what it hears.
 
     peer.py call OWN-IP PEER-IP PEER-PORT --tone HZ --seconds S --out FILE
-    peer.py listen OWN-IP OWN-PORT --tone HZ --seconds S --out FILE
+    peer.py listen OWN-IP OWN-PORT --tone HZ --seconds S [--film] --out FILE
 
 FILE gets one JSON object: what was said by whom, in order, and the levels of the tones that were heard.
 Whoever calls hangs up, S seconds after sound came; the other waits for the end.
@@ -18,6 +18,7 @@ import selectors
 import signal
 import socket
 import struct
+import subprocess
 import time
 import traceback
 
@@ -37,6 +38,7 @@ TERMINAL = {
 KINDS = {1: "alerting", 2: "proceeding", 3: "progress", 5: "setup", 7: "connect", 0x5A: "release", 0x62: "facility"}
 SETUP, CONNECT, RELEASE = 5, 7, 0x5A
 REFERENCE = 0x1A2B
+VIDEO = 258
 RATE = 8000
 FRAME = 240  # 30 ms, as NetMeeting sends
 
@@ -205,6 +207,7 @@ class Terminal:
         self.sequence = 0
         self.over = False
         self.asked = False
+        self.camera = None
         self.reference = REFERENCE
 
     def note(self, who, what):
@@ -315,6 +318,12 @@ class Terminal:
             forward = {"dataType": ULAW, "multiplexParameters": ("h2250LogicalChannelParameters", parameters)}
             opening = {"forwardLogicalChannelNumber": 257, "forwardLogicalChannelParameters": forward}
             self.tell("request", ("openLogicalChannel", opening))
+            if self.options.film:
+                parameters = {"sessionID": 2, "mediaControlChannel": media((self.own, self.options.rtp + 3))}
+                picture = ("videoData", ("h263VideoCapability", H263))
+                forward = {"dataType": picture, "multiplexParameters": ("h2250LogicalChannelParameters", parameters)}
+                opening = {"forwardLogicalChannelNumber": VIDEO, "forwardLogicalChannelParameters": forward}
+                self.tell("request", ("openLogicalChannel", opening))
         elif what == "openLogicalChannel":
             kind = value["forwardLogicalChannelParameters"]["dataType"][0]
             number = value["forwardLogicalChannelNumber"]
@@ -332,8 +341,12 @@ class Terminal:
             }
             self.tell("response", ("openLogicalChannelAck", yes))
         elif what == "openLogicalChannelAck":
-            self.to = place(value["forwardMultiplexAckParameters"][1]["mediaChannel"])
-            self.next = time.monotonic()
+            to = place(value["forwardMultiplexAckParameters"][1]["mediaChannel"])
+            if value["forwardLogicalChannelNumber"] == VIDEO:
+                self.film(to)
+            else:
+                self.to = to
+                self.next = time.monotonic()
         elif what == "endSessionCommand" and not self.over:
             self.hang_up()
 
@@ -350,6 +363,12 @@ class Terminal:
         assert packet[0] >> 6 == 2 and packet[1] & 0x7F == 0, packet[:12].hex()
         self.since = self.since or time.monotonic()
         self.heard += [linear(octet) for octet in packet[12:]]
+
+    def film(self, to):
+        """ffmpeg is the camera: H.263 as RFC 2190 has it."""
+        there = f"rtp://{to[0]}:{to[1]}?localaddr={self.own}&localrtpport={self.options.rtp + 2}&localrtcpport={self.options.rtp + 3}"
+        words = "ffmpeg -v error -re -f lavfi -i testsrc2=size=176x144:rate=15 -c:v h263 -b:v 200k -f rtp -rtpflags rfc2190"
+        self.camera = subprocess.Popen([*words.split(), there], stdin=subprocess.DEVNULL)
 
     def play(self):
         start = self.sequence * FRAME
@@ -371,6 +390,9 @@ class Terminal:
             enough = self.since and time.monotonic() - self.since >= self.options.seconds
             if enough and self.options.does == "call" and not self.over:
                 self.hang_up()
+        if self.camera:
+            self.camera.terminate()
+            self.camera.wait()
         # The first half second may be silence.
         heard = self.heard[RATE // 2 :]
         return {
@@ -387,6 +409,7 @@ parser.add_argument("rest", nargs="+", help="of call: the peer's address and por
 parser.add_argument("--tone", type=float, default=440.0)
 parser.add_argument("--seconds", type=float, default=3.0)
 parser.add_argument("--rtp", type=int, default=49600)
+parser.add_argument("--film", action="store_true", help="send a picture as well")
 parser.add_argument("--out", required=True)
 options = parser.parse_args()
 try:

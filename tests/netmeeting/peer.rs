@@ -113,10 +113,11 @@ impl Person {
         );
     }
 
-    async fn leaves(mut self) {
+    async fn leaves(mut self) -> TempDir {
         self.client.sign_out().await;
         self.proxy.signal(Signal::TERM);
         assert_eq!(self.proxy.wait().await, Some(0), "{}", self.proxy.output());
+        self.home
     }
 }
 
@@ -128,7 +129,7 @@ fn terminal(home: &Path, pycrate: &Path) {
     let handoff = |name: &str, adapter: &str, does: &str| {
         format!(
             "[[handoff]]\nname = \"{name}\"\nadapter = \"{adapter}\"\n\
-             run = [\"python3\", \"{PEER}\", {does}, \"--tone\", \"{THEIRS}\", \"--out\", \"{}\"]\n\
+             run = [\"python3\", \"{PEER}\", {does}, \"--film\", \"--tone\", \"{THEIRS}\", \"--out\", \"{}\"]\n\
              env = {{ PYTHONPATH = \"{}\" }}\n",
             out.display(),
             pycrate.display()
@@ -147,9 +148,32 @@ fn terminal(home: &Path, pycrate: &Path) {
     fs::write(folder.join("terminal.toml"), called + &calls).unwrap();
 }
 
-/// Both hear each other. `ours` is invited, or invites.
+/// How many packets of H.263 Wireshark sees in a file.
+async fn pictures(file: &Path, dir: &Path) -> usize {
+    let file = file.to_str().unwrap();
+    let filter = "rtp.p_type == 34 && rfc2190";
+    let rtp = [
+        "-o",
+        "rtp.heuristic_rtp:TRUE",
+        "--enable-heuristic",
+        "rtp_udp",
+    ];
+    let arguments = [&rtp[..], &["-r", file, "-Y", filter]].concat();
+    let mut tshark = Child::start("tshark", arguments, dir);
+    assert_eq!(tshark.wait().await, Some(0), "{}", tshark.output());
+    tshark
+        .output()
+        .lines()
+        .filter(|line| line.contains("H.263"))
+        .count()
+}
+
+/// Both hear each other, and the picture of one is kept by the other. `ours` is invited, or invites.
 async fn both_hear_each_other(we_invite: bool) {
-    let (Some(pycrate), true) = (pycrate(), support::have(&["python3", "baresip"])) else {
+    let (Some(pycrate), true) = (
+        pycrate(),
+        support::have(&["python3", "baresip", "ffmpeg", "tshark"]),
+    ) else {
         return;
     };
     let server = Server::start(ServerSettings {
@@ -163,6 +187,12 @@ async fn both_hear_each_other(we_invite: bool) {
     let mut ann = Person::new(ANN, Ipv4Addr::new(127, 0, 0, 2), at, theirs).await;
     let ours = |home: &Path| {
         let bridges = home.join(".config/msn-handoff/bridges");
+        // The shipped bridge has the same last resort for a picture.
+        let picture =
+            "[[handoff]]\nname = \"kept\"\nadapter = \"sip\"\nmedium = \"video\"\nbuiltin = true\n";
+        let more = bridges.join("voice.d");
+        fs::create_dir(&more).unwrap();
+        fs::write(more.join("picture.toml"), picture).unwrap();
         Agent::Baresip.write_bridge(&bridges, &home.join("says.wav"), OURS, &home.join("heard"));
     };
     let mut bob = Person::new(BOB, Ipv4Addr::LOCALHOST, at, ours).await;
@@ -208,8 +238,15 @@ async fn both_hear_each_other(we_invite: bool) {
         },
         said[..end.unwrap()].join("\n")
     );
-    ann.leaves().await;
-    bob.leaves().await;
+    drop(ann.leaves().await);
+    // The recording is whole when the program has ended.
+    let home = bob.leaves().await;
+    let folder = home.path().join(".local/share/msn-handoff/recordings");
+    let mut files = fs::read_dir(&folder).unwrap().flatten();
+    let picture = files.find(|it| it.path().extension().is_some_and(|it| it == "pcap"));
+    let picture = picture.unwrap().path();
+    // Enough for a second of a picture, of which each frame takes a packet or more.
+    assert!(pictures(&picture, home.path()).await > 15);
     within("the server's end", server.stop()).await;
 }
 

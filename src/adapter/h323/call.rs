@@ -37,6 +37,8 @@ pub struct Settings {
     pub audio: SocketAddrV4,
     /// Where we want pictures.
     pub video: Option<SocketAddrV4>,
+    /// Pictures are taken, and none are sent.
+    pub only_watches: bool,
     /// Where we listen for H.245. As caller we connect instead, and this is not told.
     pub control: Option<SocketAddrV4>,
     /// Where a program of ours takes T.120. None refuses such a channel.
@@ -181,6 +183,12 @@ impl Call {
             Medium::Audio => Some(self.settings.audio),
             Medium::Video => self.settings.video,
         }
+    }
+
+    /// Where what they want of that medium would come from; nothing where we send none.
+    fn sent(&self, medium: Medium) -> Option<SocketAddrV4> {
+        let watches = medium == Medium::Video && self.settings.only_watches;
+        self.wanted(medium).filter(|_| !watches)
     }
 
     /// Whether we have that codec, and a place for it.

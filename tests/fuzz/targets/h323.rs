@@ -46,6 +46,7 @@ fn call(bytes: &[u8], chosen: u8) {
         codecs: vec![Codec::Ulaw, Codec::Alaw, Codec::H261, Codec::H263],
         audio: at(5000),
         video: Some(at(5002)),
+        only_watches: false,
         control: Some(at(2000)),
         t120: Some(at(1503)),
         fast_start: chosen & 0x40 != 0,

@@ -58,10 +58,14 @@ impl Call {
                         parameters.media = Some(ours.into());
                         parameters.control = Some(rtcp(ours).into());
                         self.accepted.extend(per::write(&taken, WHAT));
-                        self.agreed.push(Output::Receive { codec });
+                        self.agreed.push(Output::Receive {
+                            codec,
+                            control: None,
+                        });
                     }
                 } else if let Some(parameters) = they_hear(&mut taken, codec)
                     && let Some(to) = address(parameters.media.as_ref())
+                    && self.sent(codec.medium()).is_some()
                     && self.control.sends(codec.medium())
                 {
                     let control = address(parameters.control.as_ref());
@@ -83,7 +87,10 @@ impl Call {
                 // Seen from there: what they send is in the reverse part of what we proposed.
                 if they_hear(&mut answer, codec).is_some() {
                     if self.control.receives(codec.medium(), answer.channel, codec) {
-                        self.out.push(Output::Receive { codec });
+                        self.out.push(Output::Receive {
+                            codec,
+                            control: None,
+                        });
                     }
                 } else if let Some((parameters, _)) = they_send(&mut answer, codec)
                     && let Some(to) = address(parameters.media.as_ref())

@@ -33,6 +33,8 @@ pub enum Output {
     Receive {
         /// As what.
         codec: Codec,
+        /// Where its RTCP comes from, if that was said.
+        control: Option<SocketAddrV4>,
     },
     /// The peer sends no more of it.
     Stop(Medium),

@@ -24,6 +24,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long an accept that failed is left alone: the system has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long a caller may take to say its first word.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the peer may take to call.
 const CALLED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -72,7 +74,8 @@ async fn taken(listener: Option<&TcpListener>, peers: &mut Callers) -> Arrived {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => match from.ip() {
-                IpAddr::V4(peer) if peers.admit(peer) => {
+                // Somebody may only look whether we listen.
+                IpAddr::V4(peer) if peers.admit(peer) && speaks(&stream).await => {
                     return Arrived {
                         stream,
                         peer,
@@ -87,6 +90,12 @@ async fn taken(listener: Option<&TcpListener>, peers: &mut Callers) -> Arrived {
             }
         }
     }
+}
+
+/// Whether something comes on it.
+async fn speaks(stream: &TcpStream) -> bool {
+    let peeked = timeout(SPEAKS_WITHIN, stream.peek(&mut [0])).await;
+    matches!(peeked, Ok(Ok(1..)))
 }
 
 /// Our call, once somebody takes it.

@@ -10,6 +10,7 @@ use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time::timeout};
 
 use crate::{
     adapter::{Order, Report, Task, sip as front},
+    bridge::{AdapterKind, Medium},
     clock::Clock,
     config::{self, Caller},
     endpoint::{place::Network, policy::Policy, socket},
@@ -33,6 +34,9 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(15);
 /// What the front says of us, which is not what the user would understand.
 const OURS: &str = "the peer calls";
 
+/// Where RTP and where RTCP is.
+pub(super) type Place = (SocketAddrV4, SocketAddrV4);
+
 /// The phone's leg of a call.
 pub(super) struct Phone {
     front: JoinSet<()>,
@@ -49,8 +53,8 @@ pub(super) struct Phone {
 
 /// What happens on it.
 pub(super) enum News {
-    /// It was taken; the sound goes there.
-    Answered(SocketAddrV4, SocketAddrV4),
+    /// It was taken; the sound goes there, and the picture, if it is shown: RTP and RTCP.
+    Answered(Place, Option<Place>),
     /// It is over, or there is nobody; why, for people.
     Over(String),
     /// For the dispatcher.
@@ -122,8 +126,14 @@ impl Phone {
         self.call.is_some()
     }
 
-    /// Has a phone found and started, and calls it; our sound comes from that port.
-    pub(super) async fn call(&mut self, formats: Vec<Format>, port: u16) -> Result<(), String> {
+    /// Has a phone found and started, and calls it; our sound comes from that port, and a
+    /// picture from the other one.
+    pub(super) async fn call(
+        &mut self,
+        formats: Vec<Format>,
+        port: u16,
+        picture: Option<u16>,
+    ) -> Result<(), String> {
         let candidate = Candidate {
             ip: HERE,
             port: Some(self.own.port()),
@@ -147,7 +157,10 @@ impl Phone {
             id: 1,
             version: 1,
             audio: Some(Line { port, formats }),
-            video: None,
+            video: picture.map(|port| Line {
+                port,
+                formats: sdp::plain_video(),
+            }),
         });
         let target = Uri::userless(*self.there.ip(), self.there.port());
         let mut out = Vec::new();
@@ -212,10 +225,11 @@ impl Phone {
                     let session = sdp::read(&answer).ok();
                     let audio = session.as_ref().and_then(sdp::Session::audio);
                     news = Some(match audio {
-                        Some(audio) => News::Answered(
-                            SocketAddrV4::new(HERE, audio.port),
-                            SocketAddrV4::new(HERE, audio.rtcp_port),
-                        ),
+                        Some(audio) => {
+                            let picture = session.as_ref().and_then(sdp::Session::video);
+                            let picture = picture.filter(|it| it.port != 0).map(place);
+                            News::Answered(place(audio), picture)
+                        }
                         None => News::Over("the phone has no sound".to_owned()),
                     });
                 }
@@ -248,6 +262,26 @@ impl Phone {
         self.front.shutdown().await;
         rest
     }
+}
+
+/// It is on this machine, whatever it writes.
+fn place(media: &sdp::Media) -> Place {
+    (
+        SocketAddrV4::new(HERE, media.port),
+        SocketAddrV4::new(HERE, media.rtcp_port),
+    )
+}
+
+/// Whether a picture would be shown or kept.
+pub(super) fn shows(task: &Task) -> bool {
+    let bridge = task.phones.as_ref();
+    bridge.is_some_and(|bridge| {
+        bridge.handoffs(Role::Invitee).any(|handoff| {
+            handoff.adapter == AdapterKind::Sip
+                && handoff.medium == Medium::Video
+                && handoff.fits().is_ok()
+        })
+    })
 }
 
 /// What the front tells, as it concerns the other leg.

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     arrival::Arrived,
-    phone::{News, Phone},
+    phone::{self, News, Phone},
 };
 use crate::{
     adapter::{
@@ -51,11 +51,21 @@ pub(super) async fn run(
     let place = task.network.bind.clone();
     let relay = Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await;
     let relay = relay.map_err(|error| format!("no ports for sound: {error}"))?;
-    let listened = socket::udp_tcp_pair(place).await;
+    let listened = socket::udp_tcp_pair(place.clone()).await;
     let (_, listener) = listened.map_err(|error| format!("no port for H.245: {error}"))?;
     let control = listener.local_addr();
     let control = control.map_err(|error| error.to_string())?.port();
     let audio = task.network.open(&Door::rtp(relay.peer_port())).await.at;
+    let picture = match phone::shows(task) {
+        true => Some(Relay::open(place, Ipv4Addr::LOCALHOST).await),
+        false => None,
+    };
+    let picture = picture.transpose();
+    let picture = picture.map_err(|error| format!("no ports for a picture: {error}"))?;
+    let video = match &picture {
+        Some(relay) => Some(task.network.open(&Door::rtp(relay.peer_port())).await.at),
+        None => None,
+    };
     // As caller we connect.
     let control = match arrived.target {
         Some(_) => SocketAddrV4::new(task.own_ip(), control),
@@ -67,9 +77,10 @@ pub(super) async fn run(
     let [a, b, c, d, e, f, guid @ ..] = random;
     let call = Call::new(Settings {
         name: "msn-handoff".to_owned(),
-        codecs: vec![Codec::Ulaw, Codec::Alaw],
+        codecs: vec![Codec::Ulaw, Codec::Alaw, Codec::H263, Codec::H261],
         audio,
-        video: None,
+        video,
+        only_watches: true,
         control: Some(control),
         t120: t120.map(|port| SocketAddrV4::new(*audio.ip(), port)),
         // A peer may propose either; NetMeeting does neither, and ours are as it expects them.
@@ -89,6 +100,7 @@ pub(super) async fn run(
         control: None,
         call,
         relay,
+        picture,
         phone,
         agreed_until: Some(clock.now().saturating_add(AGREED_WITHIN)),
         clock,
@@ -117,6 +129,8 @@ struct Talk<'a> {
     control: Option<TcpStream>,
     call: Call,
     relay: Relay,
+    /// For the peer's picture.
+    picture: Option<Relay>,
     phone: Phone,
     clock: Clock,
     /// Until when sound must be agreed on, as long as it is not.
@@ -179,7 +193,12 @@ impl Talk<'_> {
     /// What the phone's leg tells.
     fn told(&mut self, news: News) -> Option<Input<'static>> {
         match news {
-            News::Answered(rtp, rtcp) => {
+            News::Answered((rtp, rtcp), picture) => {
+                if let (Some(relay), Some((rtp, rtcp))) = (&self.picture, picture)
+                    && let Err(error) = relay.connect_agent(rtp.into(), Some(rtcp.into()))
+                {
+                    self.say(format!("no picture: {error}"));
+                }
                 if let Err(error) = self.relay.connect_agent(rtp.into(), Some(rtcp.into())) {
                     self.ends(&format!("no sound: {error}"));
                     return Some(Input::HangUp);
@@ -255,6 +274,9 @@ impl Talk<'_> {
                 };
                 self.ends(&why);
             }
+            Output::Receive { codec, control } if codec.medium() == Medium::Video => {
+                self.watch(control);
+            }
             Output::Receive { .. } | Output::Stop(_) | Output::Silence(_) | Output::Data => {}
         }
         None
@@ -323,9 +345,22 @@ impl Talk<'_> {
             _ => Codec::Alaw,
         };
         let formats = [codec, other].map(|codec| Format::fixed(codec.payload_type()));
+        let picture = self.picture.as_ref().map(Relay::agent_port);
         self.phone
-            .call(formats.into(), self.relay.agent_port())
+            .call(formats.into(), self.relay.agent_port(), picture)
             .await
+    }
+
+    /// The peer's picture will come, RTCP from there.
+    fn watch(&self, control: Option<SocketAddrV4>) {
+        let Some(relay) = &self.picture else { return };
+        // Where RTP comes from is said nowhere: beside RTCP, or anywhere at that host.
+        let rtcp = control.map(|at| self.meant(at));
+        let port = rtcp.map_or(0, |at| at.port()).saturating_sub(1).max(1);
+        let rtp = SocketAddrV4::new(self.peer, port);
+        if let Err(error) = relay.connect_peer(rtp.into(), rtcp.map(SocketAddr::V4)) {
+            self.say(format!("no picture: {error}"));
+        }
     }
 
     /// Closes what is open, ends what was started, and tells the end last.
@@ -346,6 +381,9 @@ impl Talk<'_> {
                 Report::ProgramEnded { .. } | Report::Started { .. } => self.task.report(report),
                 _ => {}
             }
+        }
+        if let Some(picture) = self.picture {
+            picture.close().await;
         }
         let heard = self.relay.close().await.from_peer.stream;
         let mut words = vec![self.over.unwrap_or_else(|| "the call is over".to_owned())];

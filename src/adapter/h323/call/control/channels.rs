@@ -40,7 +40,7 @@ impl Call {
             return;
         };
         for medium in [Medium::Audio, Medium::Video] {
-            let Some(ours) = self.wanted(medium) else {
+            let Some(ours) = self.sent(medium) else {
                 continue;
             };
             if self.control.sending(medium).is_some() {
@@ -124,9 +124,11 @@ impl Call {
         codec: Codec,
     ) -> Result<OpenLogicalChannelAck, RejectCause> {
         let medium = codec.medium();
-        let MultiplexParameters::H2250(_) = open.forward.multiplex else {
+        let MultiplexParameters::H2250(theirs) = &open.forward.multiplex else {
             return Err(RejectCause::Unspecified(()));
         };
+        let control = theirs.control.as_ref();
+        let control = control.and_then(TransportAddress::ipv4).and_then(usable);
         let ours = self.wanted(medium);
         let ours = ours.ok_or(RejectCause::DataTypeNotSupported(()))?;
         let channel = open.channel;
@@ -136,7 +138,7 @@ impl Call {
             return Err(RejectCause::DataTypeNotAvailable(()));
         }
         *self.control.receiving(medium) = Some((channel, codec));
-        self.out.push(Output::Receive { codec });
+        self.out.push(Output::Receive { codec, control });
         Ok(acknowledged(channel, Some(media(medium.session(), ours))))
     }
 
