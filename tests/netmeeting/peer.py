@@ -4,7 +4,7 @@ set of capabilities (APPLICATIONS.md 3). H.225.0 and H.245 are encoded and decod
 the ITU's own ASN.1; TPKT (RFC 1006) and Q.931 are a few octets each. It plays a tone in G.711 u-law and
 measures what it hears.
 
-    peer.py call OWN-IP PEER-IP PEER-PORT --tone HZ --seconds S --out FILE
+    peer.py call OWN-IP PEER-IP PEER-PORT --tone HZ --seconds S [--data] --out FILE
     peer.py listen OWN-IP OWN-PORT --tone HZ --seconds S [--film] --out FILE
 
 FILE gets one JSON object: what was said by whom, in order, and the levels of the tones that were heard.
@@ -39,6 +39,7 @@ KINDS = {1: "alerting", 2: "proceeding", 3: "progress", 5: "setup", 7: "connect"
 SETUP, CONNECT, RELEASE = 5, 7, 0x5A
 REFERENCE = 0x1A2B
 VIDEO = 258
+DATA = 259
 RATE = 8000
 FRAME = 240  # 30 ms, as NetMeeting sends
 
@@ -318,6 +319,16 @@ class Terminal:
             forward = {"dataType": ULAW, "multiplexParameters": ("h2250LogicalChannelParameters", parameters)}
             opening = {"forwardLogicalChannelNumber": 257, "forwardLogicalChannelParameters": forward}
             self.tell("request", ("openLogicalChannel", opening))
+            if self.options.data:
+                t120 = ("data", {"application": ("t120", ("separateLANStack", 0)), "maxBitRate": 625})
+                over = ("h2250LogicalChannelParameters", {"sessionID": 3})
+                both = {"dataType": t120, "multiplexParameters": over}
+                opening = {
+                    "forwardLogicalChannelNumber": DATA,
+                    "forwardLogicalChannelParameters": both,
+                    "reverseLogicalChannelParameters": both,
+                }
+                self.tell("request", ("openLogicalChannel", opening))
             if self.options.film:
                 parameters = {"sessionID": 2, "mediaControlChannel": media((self.own, self.options.rtp + 3))}
                 picture = ("videoData", ("h263VideoCapability", H263))
@@ -340,6 +351,8 @@ class Terminal:
                 "forwardMultiplexAckParameters": ("h2250LogicalChannelAckParameters", here),
             }
             self.tell("response", ("openLogicalChannelAck", yes))
+        elif what == "openLogicalChannelAck" and value["forwardLogicalChannelNumber"] == DATA:
+            self.share(place(value["separateStack"]["networkAddress"][1]))
         elif what == "openLogicalChannelAck":
             to = place(value["forwardMultiplexAckParameters"][1]["mediaChannel"])
             if value["forwardLogicalChannelNumber"] == VIDEO:
@@ -363,6 +376,13 @@ class Terminal:
         assert packet[0] >> 6 == 2 and packet[1] & 0x7F == 0, packet[:12].hex()
         self.since = self.since or time.monotonic()
         self.heard += [linear(octet) for octet in packet[12:]]
+
+    def share(self, at):
+        """The first words of T.120 (X.224, class 0), and what is answered."""
+        stream = socket.create_connection(at, 10, (self.own, 0))
+        stream.sendall(bytes.fromhex("0300000b06e00000000000"))
+        self.note("they", "data " + stream.recv(100).hex())
+        stream.close()
 
     def film(self, to):
         """ffmpeg is the camera: H.263 as RFC 2190 has it."""
@@ -409,6 +429,7 @@ parser.add_argument("rest", nargs="+", help="of call: the peer's address and por
 parser.add_argument("--tone", type=float, default=440.0)
 parser.add_argument("--seconds", type=float, default=3.0)
 parser.add_argument("--rtp", type=int, default=49600)
+parser.add_argument("--data", action="store_true", help="open a channel for T.120 as well")
 parser.add_argument("--film", action="store_true", help="send a picture as well")
 parser.add_argument("--out", required=True)
 options = parser.parse_args()

@@ -7,21 +7,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use msn_handoff::demo::{
-    client::{Client, ClientEvent, ClientSettings},
-    server::{Server, ServerSettings},
+use msn_handoff::{
+    adapter::h323::{q931, tpkt},
+    demo::{
+        client::{Client, ClientEvent, ClientSettings},
+        server::{Server, ServerSettings},
+    },
+    event::What,
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use crate::{
+    Pair,
     agent::{self, Agent},
+    connect, listener, said,
     support::{
         self,
         child::Child,
         namespace::alone,
-        sides::{ANN, BOB},
+        sides::{ANN, BOB, address},
         until, within,
     },
 };
@@ -258,4 +267,123 @@ fn a_netmeeting_that_is_invited_calls_us_and_the_phone_talks_to_it() {
 #[test]
 fn a_netmeeting_that_invites_is_called_and_the_phone_talks_to_it() {
     alone(async || both_hear_each_other(false).await);
+}
+
+/// Whoever was invited is called here, though it should call: so Kopete does it.
+const WAITING: &str = "[[handoff]]\nname = \"msn-handoff, with your phone\"\nwait = 600\n";
+
+#[test]
+fn one_that_calls_although_it_invited_is_taken_and_a_second_call_is_turned_away() {
+    alone(async || {
+        let (Some(pycrate), true) = (pycrate(), support::have(&["python3", "ncat", "socat"]))
+        else {
+            return;
+        };
+        // The built-in agent has the sound. Ann's side listens, and is not called.
+        let mut pair = Pair::new(|dir, _| {
+            let voice = dir.join("bridges/voice.d");
+            fs::create_dir_all(&voice).unwrap();
+            let first = "[[handoff]]\nname = \"first\"\nadapter = \"sip\"\nbuiltin = true\n";
+            fs::write(voice.join("first.toml"), first).unwrap();
+            let listens = listener(dir).replacen("\"listen\"", "\"listen\"\nrole = \"inviter\"", 1);
+            listens + WAITING + "to = \"127.0.0.1:16030\"\n"
+        });
+        // It says what it hears.
+        let echo = ["TCP-LISTEN:16030,bind=127.0.0.1", "PIPE"];
+        let mut echo = Child::start("socat", echo, pair.dir.path());
+        let connected = |what: &What| matches!(what, What::Connected { .. });
+        pair.bob.until("the handshake", connected).await;
+        // One that only looks whether somebody listens is no call.
+        drop(connect(pair.inviter, (pair.invitee, 1720)).await);
+        let folder = pair.dir.path().join("terminal");
+        fs::create_dir(&folder).unwrap();
+        let outcome = folder.join("outcome.json");
+        let (own, peer) = (pair.inviter.to_string(), pair.invitee.to_string());
+        let arguments = [
+            PEER,
+            "call",
+            &own,
+            &peer,
+            "1720",
+            "--seconds",
+            "4",
+            "--data",
+            "--out",
+        ];
+        let arguments = [&arguments[..], &[outcome.to_str().unwrap()]].concat();
+        let codecs = [("PYTHONPATH", pycrate.to_str().unwrap())];
+        let mut terminal = Child::start_with("python3", arguments, &folder, &codecs);
+        pair.bob.until("the call", said("NetMeeting calls")).await;
+        pair.bob
+            .until("sound", said("the built-in agent has it"))
+            .await;
+
+        let mut second = connect(pair.inviter, (pair.invitee, 1720)).await;
+        second
+            .write_all(&[3, 0, 0, 9, 8, 2, 0x12, 0x34, 5])
+            .await
+            .unwrap();
+        let mut answer = vec![0; 100];
+        let n = within("an answer", second.read(&mut answer)).await.unwrap();
+        let busy = q931::read(&answer[tpkt::HEADER..n]).unwrap();
+        assert_eq!(
+            (busy.kind, busy.cause),
+            (q931::kind::RELEASE_COMPLETE, Some(q931::cause::BUSY))
+        );
+        // A stranger's is closed without a word.
+        let mut stranger = connect(address(), (pair.invitee, 1720)).await;
+        let closed = within("its end", stranger.read(&mut answer)).await;
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+
+        let over = |what: &What| match what {
+            What::Ended { reason, .. } => {
+                let heard = reason.contains("hung up there") && reason.contains("0.0 % lost");
+                assert!(heard && reason.contains("recorded in"), "{reason}");
+                true
+            }
+            _ => false,
+        };
+        pair.bob.until("the end", over).await;
+        assert_eq!(terminal.wait().await, Some(0), "{}", terminal.output());
+        let outcome: serde_json::Value =
+            serde_json::from_slice(&fs::read(&outcome).unwrap()).unwrap();
+        assert!(outcome["seconds"].as_f64().unwrap() > 3.0, "{outcome:#}");
+        // What it said to the program behind, as T.120, and what came back.
+        let said = outcome["said"].as_array().unwrap();
+        assert!(
+            said.contains(&"they data 0300000b06e00000000000".into()),
+            "{outcome:#}"
+        );
+        echo.terminate().await;
+        pair.ann.hub.shutdown().await;
+        pair.bob.hub.shutdown().await;
+    });
+}
+
+#[test]
+fn what_is_no_call_ends_the_session_and_says_so() {
+    alone(async || {
+        if !support::have(&["ncat"]) {
+            return;
+        }
+        let mut pair = Pair::new(|dir, _| {
+            listener(dir).replacen("\"listen\"", "\"listen\"\nrole = \"inviter\"", 1) + WAITING
+        });
+        let connected = |what: &What| matches!(what, What::Connected { .. });
+        pair.bob.until("the handshake", connected).await;
+        let mut web = connect(pair.inviter, (pair.invitee, 1720)).await;
+        web.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let over = |what: &What| match what {
+            What::Ended { reason, .. } => {
+                assert!(reason.contains("could not be read"), "{reason}");
+                true
+            }
+            _ => false,
+        };
+        pair.bob.until("the end", over).await;
+        pair.ann.hub.shutdown().await;
+        pair.bob.hub.shutdown().await;
+    });
 }
