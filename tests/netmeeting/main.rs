@@ -293,11 +293,13 @@ fn without_a_program_it_is_refused_as_not_installed_and_nothing_is_asked() {
 fn the_documented_examples_amend_the_bridge() {
     let page = include_str!("../../docs/applications/netmeeting.md");
     let examples = page.split("```toml\n").skip(1);
-    let text: String = examples.map(|it| it.split("```").next().unwrap()).collect();
     let dir = tempfile::tempdir().unwrap();
     let amendments = dir.path().join("netmeeting.d");
     fs::create_dir(&amendments).unwrap();
-    fs::write(amendments.join("mine.toml"), text).unwrap();
+    for (number, example) in examples.enumerate() {
+        let file = amendments.join(format!("{number}.toml"));
+        fs::write(file, example.split("```").next().unwrap()).unwrap();
+    }
     let registry = Registry::load(&[dir.path().to_owned()]).unwrap();
     let netmeeting = registry.iter().find(|it| it.application.id == "netmeeting");
     let names: Vec<&str> = netmeeting

@@ -41,6 +41,7 @@ const THEIRS: f64 = 880.0;
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netmeeting/peer.py");
 
 /// Where `tests/install` put pycrate.
+#[allow(clippy::print_stderr, reason = "a test tells what it left out")]
 fn pycrate() -> Option<PathBuf> {
     let folder = crate::cached("pycrate-0.8.1")?;
     let codecs = folder.join("pycrate_asn1dir/H225.py");
@@ -386,4 +387,34 @@ fn what_is_no_call_ends_the_session_and_says_so() {
         pair.ann.hub.shutdown().await;
         pair.bob.hub.shutdown().await;
     });
+}
+
+#[test]
+fn the_documented_ladder_is_what_was_said() {
+    let page = include_str!("../../docs/applications/netmeeting.md");
+    let ladder = page.split("```text\n").nth(1).unwrap();
+    let ladder = ladder.split("```").next().unwrap();
+    let snapshot = include_str!("snapshots/netmeeting__peer__we_are_called.snap");
+    let (_, said) = snapshot.rsplit_once("---\n").unwrap();
+    let mut steps: Vec<&str> = said.lines().collect();
+    // A second channel each way, for the picture, is one line on the page.
+    steps.dedup();
+    let drawn: Vec<String> = ladder
+        .lines()
+        .filter_map(|line| {
+            let (_, step) = line.split_once(['├', '│'])?;
+            let name: String = step
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
+                .collect();
+            let name = name.split_whitespace().next()?.to_owned();
+            let ours = step.starts_with('◀');
+            let is_step = step.starts_with(['─', '◀']) && !step.starts_with("◀═");
+            is_step.then(|| format!("{} {name}", if ours { "they" } else { "we" }))
+        })
+        .collect();
+    let end = drawn
+        .iter()
+        .position(|it| it.ends_with("endSessionCommand"));
+    assert_eq!(drawn[..end.unwrap()], steps);
 }
