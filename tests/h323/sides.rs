@@ -1,5 +1,5 @@
-//! Two of our calls with each other, in every way a call can be set up, and what Wireshark says of
-//! all that they said.
+//! Two of our calls with each other, in every way a call can be set up, and what Wireshark and pycrate
+//! say of all that they said.
 
 use std::net::SocketAddrV4;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     encoded::bytes,
-    support::{self, wireshark::dissected},
+    support::{self, child::Child, pycrate::pycrate, wireshark::dissected},
     two::{Two, called, caller},
 };
 
@@ -52,12 +52,32 @@ fn with(settings: Settings, fast_start: bool, tunnelling: bool) -> Settings {
     }
 }
 
+/// pycrate reads every message of them, and what is within.
+async fn decodes(two: &Two, dir: &TempDir) {
+    let Some(pycrate) = pycrate() else { return };
+    let hex: String = two
+        .all()
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/h323/decoded.py");
+    let codecs = [("PYTHONPATH", pycrate.to_str().unwrap())];
+    let mut decoder = Child::start_with("python3", [script, &hex], dir.path(), &codecs);
+    assert_eq!(decoder.wait().await, Some(0), "{}", decoder.output());
+    let names = decoder.output();
+    let named = |name: &str| names.lines().filter(|it| *it == name).count();
+    assert_eq!(named("setup"), 1, "{names}");
+    let tunnelled = names.matches("tunnelled ").count();
+    assert!(tunnelled >= two.control.len(), "{names}");
+}
+
 /// Wireshark's names of every message of them, and that it complains of none.
 async fn names(two: &Two) -> Option<(String, String)> {
     if !support::have(&["tshark", "text2pcap"]) {
         return None;
     }
     let dir = TempDir::new().unwrap();
+    decodes(two, &dir).await;
     let fields = [
         "h225.h323_message_body",
         "h245.request",

@@ -26,6 +26,7 @@ use msn_handoff::{
 use support::{
     child::Child,
     namespace::alone,
+    pycrate::cached,
     sides::{ANN, BOB, Side, address, deliver},
     sound::{self, Heard},
     until,
@@ -40,13 +41,6 @@ use tokio::{
 
 /// Runs Asterisk; see there.
 const ASTERISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netmeeting/asterisk");
-
-/// A folder that `tests/install` made.
-fn cached(name: &str) -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    Some(cache.or_else(home)?.join("msn-handoff-tests").join(name))
-}
 
 /// The folder with Asterisk.
 fn chroot() -> Option<PathBuf> {

@@ -4,7 +4,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use msn_handoff::{
@@ -30,6 +30,7 @@ use crate::{
         self,
         child::Child,
         namespace::alone,
+        pycrate::pycrate,
         sides::{ANN, BOB, address},
         until, within,
     },
@@ -39,23 +40,6 @@ use crate::{
 const OURS: f64 = 660.0;
 const THEIRS: f64 = 880.0;
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netmeeting/peer.py");
-
-/// Where `tests/install` put pycrate.
-#[allow(clippy::print_stderr, reason = "a test tells what it left out")]
-fn pycrate() -> Option<PathBuf> {
-    let folder = crate::cached("pycrate-0.8.1")?;
-    let codecs = folder.join("pycrate_asn1dir/H225.py");
-    let found = codecs.exists();
-    assert!(
-        found || std::env::var("CI").as_deref() != Ok("true"),
-        "{} missing: run tests/install",
-        codecs.display()
-    );
-    if !found {
-        eprintln!("SKIPPED: pycrate missing; tests/install installs what the tests need");
-    }
-    found.then_some(folder)
-}
 
 /// Somebody with our proxy, at an address of their own.
 struct Person {

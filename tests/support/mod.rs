@@ -15,6 +15,7 @@ pub(crate) mod linphone;
 pub(crate) mod media;
 pub(crate) mod namespace;
 pub(crate) mod passport;
+pub(crate) mod pycrate;
 pub(crate) mod rtc;
 pub(crate) mod screen;
 pub(crate) mod sides;
