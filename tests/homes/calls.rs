@@ -17,7 +17,12 @@ const BOBS: f64 = 880.0;
 
 /// Both hear three seconds of each other; then who was invited hangs up.
 async fn they_talk(inviter: &Person, invited: &Person) {
-    inviter.types(invited, "/invite voice").await;
+    they_talk_by("/invite voice", inviter, invited).await;
+}
+
+/// The same, with that application.
+async fn they_talk_by(invitation: &'static str, inviter: &Person, invited: &Person) {
+    inviter.types(invited, invitation).await;
     invited.hears(3).await;
     inviter.hears(3).await;
     invited.types(inviter, "/hangup").await;
@@ -327,6 +332,35 @@ async fn two_homes_whose_routers_forward_on_request_talk_whoever_invites() {
         assert!((now..=now + 20 * 60).contains(&end), "{line} at {now}");
     }
     assert_eq!(leases.lines().count(), left_open.len(), "{leases}");
+    bob.leave().await;
+    server.close().await;
+}
+
+/// NetMeeting has ports of its own: TCP 1720, one for H.245, two for sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn netmeeting_between_two_homes_goes_by_what_the_routers_forward() {
+    if !namespace::can_make() || !have(&["baresip", "miniupnpd"]) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let (left, right) = (lab.router(10, 1), lab.router(11, 2));
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let _forwarders = [
+        lab.forwards(&left, 10, 1, Forwarding::Upnp, dirs[0].path())
+            .await,
+        lab.forwards(&right, 11, 2, Forwarding::Pcp, dirs[1].path())
+            .await,
+    ];
+    let (here, there) = (lab.behind(&left, 1, 2), lab.behind(&right, 2, 2));
+    let server = Exchange::open(&lab.server()).await;
+    let ann = Person::at_home(&here, &server, ANN, ANNS, "").await;
+    let bob = Person::at_home(&there, &server, BOB, BOBS, "").await;
+    they_talk_by("/invite netmeeting", &ann, &bob).await;
+    for router in [&left, &right] {
+        let closed = || router.forwarded().is_empty().then_some(());
+        until("the end of the forwarding", closed).await;
+    }
+    ann.leave().await;
     bob.leave().await;
     server.close().await;
 }
