@@ -477,6 +477,54 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn bubblewrap_before_a_program_hides_files_and_ends_with_all_of_it() {
+        const BWRAP: &str = "/usr/bin/bwrap";
+        if !std::path::Path::new(BWRAP).exists() {
+            assert!(std::env::var_os("CI").is_none(), "{BWRAP} is missing");
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let secret = home.path().join("id");
+        std::fs::write(&secret, "secret").unwrap();
+        let (hidden, secret) = (home.path().to_str().unwrap(), secret.to_str().unwrap());
+        let script = "cat \"$1\" || echo unread; touch /etc/msn-handoff-test || echo unwritten
+                      sleep 65 & echo up; wait";
+        // As docs/SECURITY.md advises.
+        let arguments = [
+            "--die-with-parent",
+            "--unshare-pid",
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev-bind",
+            "/dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--tmpfs",
+            hidden,
+            "/bin/sh",
+            "-c",
+            script,
+            "sh",
+            secret,
+        ];
+        let mut program = start(&plan(BWRAP, &arguments, Ready::Output("up".into()))).unwrap();
+        program.ready().await.unwrap();
+        let said = program.last_words();
+        assert!(
+            said.contains("unread") && said.contains("unwritten"),
+            "{said}"
+        );
+        let inside: Vec<_> = program.members().collect();
+        assert!(inside.len() >= 3, "{inside:?}");
+        program.stop().await;
+        for process in inside {
+            assert!(!alive(process.pid), "{process:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn no_descriptor_of_ours_is_inherited() {
         let _ours = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let script = "for fd in /proc/$$/fd/*; do readlink $fd; done | grep -q socket: || echo none; exec sleep 60";

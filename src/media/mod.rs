@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod level;
+pub mod limit;
 pub mod lock;
 pub mod pcap;
 pub mod picture;

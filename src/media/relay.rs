@@ -15,6 +15,7 @@ use std::{
 use tokio::{net::UdpSocket, task::JoinSet};
 
 use super::{
+    limit::Limit,
     lock::{Lock, is_one_place, rtcp_beside},
     rtp::{self, Datagram},
     statistics::{Meter, Statistics, Summary},
@@ -46,6 +47,8 @@ pub struct Traffic {
     pub unfit: u64,
     /// Packets that could not be sent on.
     pub failed: u64,
+    /// Packets dropped because more came than is carried in a second ([`super::limit`]).
+    pub over: u64,
     /// Of the RTP stream that is heard.
     pub stream: Summary,
 }
@@ -96,6 +99,8 @@ struct Side {
     rtp: Option<Lock>,
     rtcp: Option<Lock>,
     traffic: Traffic,
+    /// How much of it may go on, RTP and RTCP together.
+    limit: Limit,
     stream: Statistics,
     /// When the last packet of the stream came.
     last: Duration,
@@ -221,6 +226,14 @@ impl Relay {
     /// Whether the peer is on hold: then it gets no sound, and reports go on.
     pub fn hold(&self, held: bool) {
         self.shared.state().held = held;
+    }
+
+    /// Carries no more than that many bits per second in each direction from now on, without UDP and
+    /// IP headers; [`super::limit::BITS_PER_SECOND`] unless it is said.
+    pub fn limit(&self, bits_per_second: u32) {
+        let mut state = self.shared.state();
+        state.peer.limit = Limit::new(bits_per_second);
+        state.agent.limit = Limit::new(bits_per_second);
     }
 
     /// What came so far.
@@ -371,11 +384,24 @@ impl Shared {
             return None;
         }
         source.heard = now;
+        if matches!(packet, Datagram::Rtp(_)) {
+            // Also when it is dropped: a stream that floods has not fallen silent.
+            source.last = now;
+        }
+        if !source.limit.admits(datagram.len(), now) {
+            source.traffic.over += 1;
+            if source.traffic.over == 1 {
+                tracing::warn!(
+                    peer = side == PEER,
+                    "more comes than is carried; the rest is dropped"
+                );
+            }
+            return None;
+        }
         source.traffic.carried += 1;
         source.traffic.bytes += datagram.len() as u64;
         if let Datagram::Rtp(packet) = packet {
             source.stream.arrived(&packet, now);
-            source.last = now;
         }
         Some(target.there())
     }

@@ -297,3 +297,49 @@ async fn the_last_words_are_carried_before_the_sockets_close() {
     assert_eq!(next(&stage.peer[0]).await, said);
     assert_eq!(next(&stage.peer[1]).await, REPORT);
 }
+
+#[tokio::test]
+async fn a_flood_is_carried_at_the_limit_and_the_other_way_is_free() {
+    const RATE: u32 = 80_000;
+    const SIZE: usize = 1000;
+    let stage = Stage::connected().await;
+    stage.relay.limit(RATE);
+    let clock = Clock::start();
+    let flood = packet(1, &[0x55; SIZE - 12]);
+    for sent in 1..=300_u64 {
+        let to = stage.at_peer_side();
+        stage.peer[0].send_to(&flood, to).await.unwrap();
+        // So that no buffer of the system is what drops them.
+        if sent.is_multiple_of(20) {
+            stage
+                .until(|all| all.from_peer.carried + all.from_peer.over == sent)
+                .await;
+        }
+    }
+    let back = packet(2, b"answer");
+    let to = stage.at_agent_side();
+    stage.agent[0].send_to(&back, to).await.unwrap();
+    assert_eq!(next(&stage.peer[0]).await, back);
+
+    let heard = stage.relay.statistics().from_peer;
+    let most = f64::from(RATE) / 8.0 * (0.5 + clock.now().as_secs_f64());
+    assert!(heard.bytes as f64 <= most, "{heard:?}, at most {most}");
+    assert!(heard.carried >= 5 && heard.over > 0, "{heard:?}");
+    for _ in 0..heard.carried {
+        assert_eq!(next(&stage.agent[0]).await, flood);
+    }
+    let mut more = [0; 2048];
+    let nothing = stage.agent[0].try_recv_from(&mut more);
+    assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+    // With time it goes on.
+    let goes_on = async {
+        while stage.relay.statistics().from_peer.carried == heard.carried {
+            let to = stage.at_peer_side();
+            stage.peer[0].send_to(&flood, to).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, goes_on).await.unwrap();
+    assert_eq!(next(&stage.agent[0]).await, flood);
+}
