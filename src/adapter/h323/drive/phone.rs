@@ -105,6 +105,8 @@ impl Phone {
         let bound = async {
             let socket = socket::udp((HERE, 0).into()).await?;
             let port = socket.local_addr()?.port();
+            // Until it was told so once, a socket is not taken for one that can send.
+            socket.writable().await?;
             Ok::<_, std::io::Error>((socket, port))
         };
         let (socket, own) = bound.await.map_err(|error| error.to_string())?;
@@ -128,7 +130,7 @@ impl Phone {
 
     /// Has a phone found and started, and calls it; our sound comes from that port, and a
     /// picture from the other one.
-    pub(super) async fn call(
+    pub(super) fn call(
         &mut self,
         formats: Vec<Format>,
         port: u16,
@@ -171,11 +173,11 @@ impl Phone {
             self.clock.now(),
             &mut out,
         ));
-        self.obey(out).await;
+        self.obey(out);
         Ok(())
     }
 
-    /// The next thing that happens.
+    /// The next thing that happens. Nothing is lost when it is not waited for any longer.
     pub(super) async fn next(&mut self) -> News {
         loop {
             let due = self.call.as_ref().and_then(Call::next_timeout);
@@ -183,7 +185,7 @@ impl Phone {
             let news = tokio::select! {
                 report = self.reports.recv() => said(report),
                 got = self.socket.recv_from(&mut self.datagram) => match got {
-                    Ok((n, SocketAddr::V4(from))) if from == self.there => self.heard(n).await,
+                    Ok((n, SocketAddr::V4(from))) if from == self.there => self.heard(n),
                     _ => None,
                 },
                 () = wait(due) => {
@@ -191,7 +193,7 @@ impl Phone {
                     if let Some(call) = &mut self.call {
                         call.handle(Input::Timeout, self.clock.now(), &mut out);
                     }
-                    self.obey(out).await
+                    self.obey(out)
                 }
             };
             if let Some(news) = news {
@@ -200,7 +202,7 @@ impl Phone {
         }
     }
 
-    async fn heard(&mut self, n: usize) -> Option<News> {
+    fn heard(&mut self, n: usize) -> Option<News> {
         let bytes = self.datagram.get(..n).unwrap_or_default();
         let message = sip::read(bytes).ok()?;
         let call = self.call.as_mut().filter(|call| call.owns(&message))?;
@@ -210,16 +212,16 @@ impl Phone {
             source: self.there,
         };
         call.handle(input, self.clock.now(), &mut out);
-        self.obey(out).await
+        self.obey(out)
     }
 
-    async fn obey(&mut self, out: Vec<Output>) -> Option<News> {
+    fn obey(&self, out: Vec<Output>) -> Option<News> {
         let mut news = None;
         for output in out {
             match output {
                 Output::Send { bytes, .. } => {
                     // What is lost is said again.
-                    let _ = self.socket.send_to(&bytes, self.there).await;
+                    let _ = self.socket.try_send_to(&bytes, self.there.into());
                 }
                 Output::Answered { answer } => {
                     let session = sdp::read(&answer).ok();
@@ -249,7 +251,7 @@ impl Phone {
         if let Some(call) = &mut self.call {
             let mut out = Vec::new();
             call.handle(Input::HangUp, self.clock.now(), &mut out);
-            self.obey(out).await;
+            self.obey(out);
         }
         let _ = self.orders.send(Order::End);
         let mut rest = Vec::new();

@@ -348,7 +348,6 @@ impl Talk<'_> {
         let picture = self.picture.as_ref().map(Relay::agent_port);
         self.phone
             .call(formats.into(), self.relay.agent_port(), picture)
-            .await
     }
 
     /// The peer's picture will come, RTCP from there.
