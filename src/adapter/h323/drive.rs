@@ -9,14 +9,14 @@ mod arrival;
 mod phone;
 mod talk;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use crate::{
     adapter::{Order, Report, Task, netmeeting::Watch, one_program, relay_tcp},
     bridge::AdapterKind,
-    endpoint::{callers::Callers, mapping::Door, socket},
+    endpoint::{mapping::Door, socket},
     negotiation::{Announcement, Remote},
 };
 
@@ -33,7 +33,9 @@ pub async fn run(mut task: Task) {
     let Some((listener, remote)) = begin(&mut task, port).await else {
         return;
     };
-    if let Err(why) = serve(&mut task, port, listener, &remote).await {
+    // Its end is waited for while the rest of the task is lent out.
+    let mut orders = std::mem::replace(&mut task.orders, mpsc::unbounded_channel().1);
+    if let Err(why) = serve(&task, &mut orders, port, listener, &remote).await {
         task.fail(why);
     }
 }
@@ -77,7 +79,8 @@ async fn listen(own: Ipv4Addr, port: u16) -> Result<TcpListener, String> {
 
 /// The handshake is complete. The error is for people.
 async fn serve(
-    task: &mut Task,
+    task: &Task,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
     port: u16,
     listener: Option<TcpListener>,
     remote: &Remote,
@@ -96,42 +99,73 @@ async fn serve(
         Ok(targets) => targets.into_iter().map(|(at, _)| at).collect(),
         Err(error) => return Err(error.to_string()),
     };
-    // Who is invited need not listen, and the port may be another program's.
-    let listener = match listener {
-        None => listen(task.own_ip(), port).await.ok(),
-        bound => bound,
+    let arriving = async {
+        // All of it before the call, in which the other side waits for each answer.
+        let listener = match listener {
+            None if called => {
+                task.network.open(&[Door::tcp(port)]).await;
+                Some(listen(task.own_ip(), port).await?)
+            }
+            // Who is invited need not listen, and the port may be another program's.
+            None => listen(task.own_ip(), port).await.ok(),
+            bound => bound,
+        };
+        let data = match handoff.to {
+            Some(to) => data(task, (to, handoff.to_port.unwrap_or(T120)).into()).await,
+            None => None,
+        };
+        let ready = talk::Ready::open(task).await?;
+        let own = task.own_ip();
+        let first = arrival::first(
+            own,
+            listener.as_ref(),
+            &targets,
+            &mut peers,
+            &handoff,
+            &task.reports,
+        );
+        Ok::<_, String>((first.await?, listener, data, ready))
     };
-    let own = task.own_ip();
-    let (reports, orders) = (&task.reports, &mut task.orders);
-    let arrived = tokio::select! {
-        arrived = arrival::first(own, listener.as_ref(), &targets, &mut peers, &handoff, reports) => arrived?,
+    let (arrived, listener, data, ready) = tokio::select! {
+        arrived = arriving => arrived?,
         () = one_program::end_ordered(orders) => return Ok(()),
     };
-    // Whoever else calls is told that we are busy.
-    let _watch = listener.map(|listener| Watch::over(listener, task, &peers));
-    // Ended when this is dropped.
-    let mut data = JoinSet::new();
-    let t120 = match handoff.to {
-        Some(to) => {
-            let to = (to, handoff.to_port.unwrap_or(T120)).into();
-            relay_data(task, &peers, to, &mut data).await
-        }
-        None => false,
+    // Nobody else is taken for the peer any more.
+    peers.learn(arrived.peer);
+    let words = match arrived.target {
+        Some(_) => "our own call is used",
+        None => "the first call goes on",
     };
-    talk::run(task, arrived, &peers, t120.then_some(T120)).await
+    let _watch = listener.map(|listener| Watch::over(listener, task, &peers, words));
+    // Ended when this is dropped.
+    let mut relays = JoinSet::new();
+    let t120 = data.map(|data| {
+        relays.spawn(relay_tcp::gate(data.listener, peers.clone(), data.to));
+        data.told
+    });
+    talk::run(task, orders, ready, arrived, &peers, t120).await;
+    Ok(())
 }
 
-/// Relays T.120 to a program; whether that can be.
-async fn relay_data(task: &Task, peers: &Callers, to: SocketAddr, tasks: &mut JoinSet<()>) -> bool {
+/// The port of T.120, for a program.
+struct Data {
+    listener: TcpListener,
+    /// Where the peer is told to connect to.
+    told: SocketAddrV4,
+    to: SocketAddr,
+}
+
+/// Listens for T.120; why that cannot be is told, and the call goes on without.
+async fn data(task: &Task, to: SocketAddr) -> Option<Data> {
     match listen(task.own_ip(), T120).await {
-        Ok(listener) => {
-            task.network.open(&[Door::tcp(T120)]).await;
-            tasks.spawn(relay_tcp::gate(listener, peers.clone(), to));
-            true
-        }
+        Ok(listener) => Some(Data {
+            listener,
+            told: task.network.open(&[Door::tcp(T120)]).await.at,
+            to,
+        }),
         Err(why) => {
             task.say(why);
-            false
+            None
         }
     }
 }

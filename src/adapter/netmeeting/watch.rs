@@ -63,13 +63,21 @@ impl Watch {
         let port = task.bridge.application.port;
         let port = port.map_or(CALLS, |port| port.number);
         if let Some(post) = Post::at(port, task, peers).await {
-            watch.calls.spawn(post.turn_calls_away());
+            watch
+                .calls
+                .spawn(post.turn_calls_away("our own call is used"));
         }
         watch
     }
 
     /// Turns further calls of those peers away, which come to that port.
-    pub(in crate::adapter) fn over(listener: TcpListener, task: &Task, peers: &Callers) -> Self {
+    /// `words` say what becomes of the one there is.
+    pub(in crate::adapter) fn over(
+        listener: TcpListener,
+        task: &Task,
+        peers: &Callers,
+        words: &'static str,
+    ) -> Self {
         let post = Post {
             listener,
             peers: peers.clone(),
@@ -77,7 +85,7 @@ impl Watch {
             invitation: task.invitation.0,
         };
         let mut calls = JoinSet::new();
-        calls.spawn(post.turn_calls_away());
+        calls.spawn(post.turn_calls_away(words));
         Self {
             calls,
             _t120: JoinSet::new(),
@@ -135,7 +143,7 @@ impl Post {
         let _ = self.reports.send(Report::Say(line));
     }
 
-    async fn turn_calls_away(mut self) {
+    async fn turn_calls_away(mut self, words: &'static str) {
         let mut told = false;
         loop {
             let mut stream = self.next().await;
@@ -152,7 +160,7 @@ impl Post {
             if !std::mem::replace(&mut told, true) {
                 let caller = call.caller.as_deref().unwrap_or("the other side");
                 self.say(format!(
-                    "{} calls with NetMeeting; our own call is used",
+                    "{} calls with NetMeeting; {words}",
                     shown::line(caller, SHOWN)
                 ));
             }

@@ -103,6 +103,9 @@ impl Call {
         }
         if self.tunnelled {
             for message in user.pdu.h245_control.unwrap_or_default() {
+                if !self.hears() {
+                    return;
+                }
                 self.control_message(&message);
             }
         }

@@ -74,8 +74,12 @@ async fn taken(listener: Option<&TcpListener>, peers: &mut Callers) -> Arrived {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => match from.ip() {
-                // Somebody may only look whether we listen.
-                IpAddr::V4(peer) if peers.admit(peer) && speaks(&stream).await => {
+                // Somebody may only look whether we listen, and is nobody yet.
+                IpAddr::V4(peer)
+                    if (peers.knows(peer) || peers.may_be(peer))
+                        && speaks(&stream).await
+                        && peers.admit(peer) =>
+                {
                     return Arrived {
                         stream,
                         peer,

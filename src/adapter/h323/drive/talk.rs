@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -34,6 +35,10 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// How long a call may take from its connection until sound is agreed on: the other side may be asking
 /// its user.
 const AGREED_WITHIN: Duration = Duration::from_secs(90);
+/// How long an accept that failed is left alone: the system has no descriptors left.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Stands for a port that is not known yet.
+const ANY_PORT: u16 = 1024;
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 4096;
 /// How long the last words may take to be read.
@@ -41,48 +46,77 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The longest name that is shown.
 const SHOWN: usize = 40;
 
-/// The call over that connection. The error is for people, and nothing was said of the call before.
+/// What a call needs of us, there before it begins.
+pub(super) struct Ready {
+    relay: Relay,
+    picture: Option<Relay>,
+    phone: Phone,
+    /// For H.245.
+    listener: TcpListener,
+    /// What the peer is told of them.
+    audio: SocketAddrV4,
+    video: Option<SocketAddrV4>,
+    control: SocketAddrV4,
+}
+
+impl Ready {
+    /// Binds what will be told. The error is for people.
+    pub(super) async fn open(task: &Task) -> Result<Self, String> {
+        let place = task.network.bind.clone();
+        let sockets = async {
+            let relay = Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await?;
+            let picture = match phone::shows(task) {
+                true => Some(Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await?),
+                false => None,
+            };
+            let (_, listener) = socket::udp_tcp_pair(place).await?;
+            let control = listener.local_addr()?.port();
+            Ok::<_, io::Error>((relay, picture, listener, control))
+        };
+        let sockets = sockets.await;
+        let (relay, picture, listener, control) =
+            sockets.map_err(|error| format!("no ports for the call: {error}"))?;
+        let audio = task.network.open(&Door::rtp(relay.peer_port())).await.at;
+        let video = match &picture {
+            Some(relay) => Some(task.network.open(&Door::rtp(relay.peer_port())).await.at),
+            None => None,
+        };
+        let control = task.network.open(&[Door::tcp(control)]).await.at;
+        Ok(Self {
+            relay,
+            picture,
+            phone: Phone::open(task).await?,
+            listener,
+            audio,
+            video,
+            control,
+        })
+    }
+}
+
+/// The call over that connection.
 pub(super) async fn run(
-    task: &mut Task,
+    task: &Task,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    ready: Ready,
     arrived: Arrived,
     peers: &Callers,
-    t120: Option<u16>,
-) -> Result<(), String> {
-    let place = task.network.bind.clone();
-    let relay = Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await;
-    let relay = relay.map_err(|error| format!("no ports for sound: {error}"))?;
-    let listened = socket::udp_tcp_pair(place.clone()).await;
-    let (_, listener) = listened.map_err(|error| format!("no port for H.245: {error}"))?;
-    let control = listener.local_addr();
-    let control = control.map_err(|error| error.to_string())?.port();
-    let audio = task.network.open(&Door::rtp(relay.peer_port())).await.at;
-    let picture = match phone::shows(task) {
-        true => Some(Relay::open(place, Ipv4Addr::LOCALHOST).await),
-        false => None,
-    };
-    let picture = picture.transpose();
-    let picture = picture.map_err(|error| format!("no ports for a picture: {error}"))?;
-    let video = match &picture {
-        Some(relay) => Some(task.network.open(&Door::rtp(relay.peer_port())).await.at),
-        None => None,
-    };
-    // As caller we connect.
-    let control = match arrived.target {
-        Some(_) => SocketAddrV4::new(task.own_ip(), control),
-        None => task.network.open(&[Door::tcp(control)]).await.at,
-    };
-    let phone = Phone::open(task).await?;
+    t120: Option<SocketAddrV4>,
+) {
     let mut random = [0; 22];
-    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
+    if let Err(error) = getrandom::fill(&mut random) {
+        // Which Linux does not withhold; a call that can be guessed is still only the peer's.
+        tracing::warn!(%error, "no randomness");
+    }
     let [a, b, c, d, e, f, guid @ ..] = random;
     let call = Call::new(Settings {
         name: "msn-handoff".to_owned(),
         codecs: vec![Codec::Ulaw, Codec::Alaw, Codec::H263, Codec::H261],
-        audio,
-        video,
+        audio: ready.audio,
+        video: ready.video,
         only_watches: true,
-        control: Some(control),
-        t120: t120.map(|port| SocketAddrV4::new(*audio.ip(), port)),
+        control: Some(ready.control),
+        t120,
         // A peer may propose either; NetMeeting does neither, and ours are as it expects them.
         fast_start: arrived.target.is_none(),
         tunnelling: arrived.target.is_none(),
@@ -96,34 +130,40 @@ pub(super) async fn run(
         peer: arrived.peer,
         peers,
         signal: arrived.stream,
-        listener,
+        gone: false,
+        listener: ready.listener,
         control: None,
         call,
-        relay,
-        picture,
-        phone,
+        relay: ready.relay,
+        picture: ready.picture,
+        phone: ready.phone,
+        sound_at: None,
+        picture_at: None,
         agreed_until: Some(clock.now().saturating_add(AGREED_WITHIN)),
         clock,
         running: false,
         over: None,
         task,
+        orders,
     };
-    talk.run(
-        arrived
-            .target
-            .map(|at| SocketAddrV4::new(at.ip(), at.port())),
-    )
-    .await;
-    Ok(())
+    let target = arrived.target;
+    talk.run(target.map(|at| SocketAddrV4::new(at.ip(), at.port())))
+        .await;
 }
 
+/// Where RTP and, if it was said, RTCP is.
+type Place = (SocketAddrV4, Option<SocketAddrV4>);
+
 struct Talk<'a> {
-    task: &'a mut Task,
+    task: &'a Task,
+    orders: &'a mut mpsc::UnboundedReceiver<Order>,
     policy: Policy,
     /// Where the peer calls from, or was called.
     peer: Ipv4Addr,
     peers: &'a Callers,
     signal: TcpStream,
+    /// It takes nothing any more.
+    gone: bool,
     /// For H.245; until it is there.
     listener: TcpListener,
     control: Option<TcpStream>,
@@ -132,6 +172,9 @@ struct Talk<'a> {
     /// For the peer's picture.
     picture: Option<Relay>,
     phone: Phone,
+    /// Where the peer wants our sound, and where its picture comes from.
+    sound_at: Option<Place>,
+    picture_at: Option<Place>,
     clock: Clock,
     /// Until when sound must be agreed on, as long as it is not.
     agreed_until: Option<Now>,
@@ -154,7 +197,7 @@ impl Talk<'_> {
                 .agreed_until
                 .map(|at| at.saturating_sub(self.clock.now()));
             let input = tokio::select! {
-                order = self.task.orders.recv() => match order {
+                order = self.orders.recv() => match order {
                     Some(Order::End) | None => Input::HangUp,
                     Some(_) => continue,
                 },
@@ -174,7 +217,12 @@ impl Talk<'_> {
                         self.control = Some(stream);
                         Input::ControlOpen
                     }
-                    _ => continue,
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::debug!(%error, "not accepted");
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
                 },
                 news = self.phone.next() => match self.told(news) {
                     Some(input) => input,
@@ -199,7 +247,10 @@ impl Talk<'_> {
                 {
                     self.say(format!("no picture: {error}"));
                 }
-                if let Err(error) = self.relay.connect_agent(rtp.into(), Some(rtcp.into())) {
+                let connected = self.relay.connect_agent(rtp.into(), Some(rtcp.into()));
+                // Only from now on is anything of the peer's heard, and its port learned.
+                let joined = connected.and_then(|()| self.join());
+                if let Err(error) = joined {
                     self.ends(&format!("no sound: {error}"));
                     return Some(Input::HangUp);
                 }
@@ -238,8 +289,13 @@ impl Talk<'_> {
     async fn obey(&mut self, output: Output) -> Option<Input<'static>> {
         match output {
             Output::Signal(bytes) => {
+                if self.gone {
+                    return None;
+                }
                 if let Err(error) = written(&mut self.signal, &bytes).await {
                     tracing::info!(%error, "call signalling");
+                    self.gone = true;
+                    return Some(Input::SignalClosed);
                 }
             }
             Output::Control(bytes) => {
@@ -277,6 +333,7 @@ impl Talk<'_> {
             Output::Receive { codec, control } if codec.medium() == Medium::Video => {
                 self.watch(control);
             }
+            Output::Silence(Medium::Audio) => self.relay.hold(true),
             Output::Receive { .. } | Output::Stop(_) | Output::Silence(_) | Output::Data => {}
         }
         None
@@ -330,10 +387,10 @@ impl Talk<'_> {
             let checked = self.policy.check(*at.ip(), at.port());
             checked.map_err(|refusal| format!("sound is not sent there: {refusal}"))?;
         }
-        let connected = self
-            .relay
-            .connect_peer(rtp.into(), rtcp.map(SocketAddr::V4));
-        connected.map_err(|error| format!("no sound to {rtp}: {error}"))?;
+        self.sound_at = Some((rtp, rtcp));
+        self.relay.hold(false);
+        self.join()
+            .map_err(|error| format!("no sound to {rtp}: {error}"))?;
         self.agreed_until = None;
         if self.phone.is_called() {
             return Ok(());
@@ -350,14 +407,29 @@ impl Talk<'_> {
             .call(formats.into(), self.relay.agent_port(), picture)
     }
 
-    /// The peer's picture will come, RTCP from there.
-    fn watch(&self, control: Option<SocketAddrV4>) {
-        let Some(relay) = &self.picture else { return };
-        // Where RTP comes from is said nowhere: beside RTCP, or anywhere at that host.
-        let rtcp = control.map(|at| self.meant(at));
-        let port = rtcp.map_or(0, |at| at.port()).saturating_sub(1).max(1);
-        let rtp = SocketAddrV4::new(self.peer, port);
-        if let Err(error) = relay.connect_peer(rtp.into(), rtcp.map(SocketAddr::V4)) {
+    /// The relays hear the peer where it is, as far as that is known.
+    fn join(&self) -> io::Result<()> {
+        let relays = [
+            (Some(&self.relay), self.sound_at),
+            (self.picture.as_ref(), self.picture_at),
+        ];
+        for (relay, at) in relays {
+            if let (Some(relay), Some((rtp, rtcp))) = (relay, at) {
+                relay.connect_peer(rtp.into(), rtcp.map(SocketAddr::V4))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's picture will come, RTCP from there. Where RTP comes from is said nowhere: beside
+    /// RTCP, or from any port of that host.
+    fn watch(&mut self, control: Option<SocketAddrV4>) {
+        let allowed = |at: &SocketAddrV4| self.policy.check(*at.ip(), at.port()).is_ok();
+        let rtcp = control.map(|at| self.meant(at)).filter(allowed);
+        let beside = rtcp.map(|at| SocketAddrV4::new(*at.ip(), at.port().saturating_sub(1)));
+        let any = SocketAddrV4::new(self.peer, ANY_PORT);
+        self.picture_at = Some((beside.filter(allowed).unwrap_or(any), rtcp));
+        if let Err(error) = self.join() {
             self.say(format!("no picture: {error}"));
         }
     }
