@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(media.formats.len() <= MAX_FORMATS);
         for format in &media.formats {
             assert!(format.payload_type < 128);
-            check(&for_player(5_000, format));
+            check(&for_player(5_000, std::slice::from_ref(format)));
         }
     }
     let ours = Ours {
