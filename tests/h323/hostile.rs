@@ -1,10 +1,10 @@
 //! What a peer that means harm, or is broken, says: nothing panics, grows, or goes on for ever.
 
 use msn_handoff::adapter::h323::{
-    call::{Call, Ended, Input, MAX_UNREAD, Output},
-    h225::UserInformation,
+    call::{Call, Ended, Input, MAX_HEARD, MAX_UNREAD, Output, Settings},
+    h225::{Body, UserInformation},
     h245::Message,
-    tpkt,
+    q931, tpkt,
 };
 use proptest::prelude::*;
 
@@ -12,6 +12,33 @@ use crate::{
     encoded::bytes,
     two::{Two, called, caller},
 };
+
+/// One message of call signalling that has that message of H.245 in it, so many times.
+fn tunnelled(message: &[u8], times: usize) -> Vec<u8> {
+    let mut user = UserInformation::of(Body::Empty(()));
+    user.pdu.h245_tunnelling = Some(true);
+    user.pdu.h245_control = Some(vec![message.to_vec().into(); times]);
+    let message = q931::Message {
+        kind: q931::kind::FACILITY,
+        reference: 0x1234,
+        of_called: false,
+        name: None,
+        cause: None,
+        user: Some(user.write().unwrap()),
+    };
+    tpkt::framed(&q931::write(&message)).unwrap()
+}
+
+/// A call that was taken, with H.245 in call signalling.
+fn through_a_tunnel() -> Call {
+    let tunnelling = |settings| Settings {
+        tunnelling: true,
+        ..settings
+    };
+    let mut two = Two::new(tunnelling(caller()), tunnelling(called()));
+    two.talk();
+    two.called
+}
 
 const SIGNALS: [&str; 7] = [
     "setup",
@@ -126,4 +153,27 @@ fn a_list_that_counts_more_than_there_is_costs_nothing() {
         let _ = Message::read(&[octet; tpkt::MAX_MESSAGE]);
     }
     assert!(Message::read(&[0; tpkt::MAX_MESSAGE + 1]).is_err());
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_in_a_tunnel_as_well() {
+    let mut call = through_a_tunnel();
+    assert!(Message::read(&[]).is_err());
+    let times = usize::try_from(MAX_UNREAD).unwrap() + 2;
+    let out = call.handle(Input::Signal(&tunnelled(&[], times)));
+    assert_eq!(out.last(), Some(&Output::Ended(Ended::Unreadable)));
+}
+
+#[test]
+fn what_is_said_in_a_tunnel_is_counted_one_by_one() {
+    let mut call = through_a_tunnel();
+    let many = 1_000_u32;
+    let round_trips = tunnelled(&bytes("round-trip"), 1_000);
+    assert!(round_trips.len() <= tpkt::MAX_MESSAGE);
+    let mut said = 0;
+    while !call.over() {
+        call.handle(Input::Signal(&round_trips));
+        said += many;
+        assert!(said <= MAX_HEARD, "it goes on for ever");
+    }
 }
