@@ -6,6 +6,7 @@
 #[path = "../voice/agent.rs"]
 #[allow(dead_code, reason = "shared with the tests of voice")]
 mod agent;
+mod endless;
 mod own;
 mod peer;
 #[path = "../support/mod.rs"]

@@ -255,7 +255,8 @@ fn a_netmeeting_that_invites_is_called_and_the_phone_talks_to_it() {
 }
 
 /// Whoever was invited is called here, though it should call: so Kopete does it.
-const WAITING: &str = "[[handoff]]\nname = \"msn-handoff, with your phone\"\nwait = 600\n";
+pub(crate) const WAITING: &str =
+    "[[handoff]]\nname = \"msn-handoff, with your phone\"\nwait = 600\n";
 
 #[test]
 fn one_that_calls_although_it_invited_is_taken_and_a_second_call_is_turned_away() {
