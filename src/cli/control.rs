@@ -332,6 +332,7 @@ mod tests {
                 listed(1, "alice@example.com", "voice", true),
                 listed(3, "bob@example.com", "webcam", false),
             ]),
+            tasks: Some(12),
             invitation: None,
         };
         insta::assert_snapshot!(table(&done) + &table(&Done::default()));

@@ -1,5 +1,7 @@
 //! Obeys a request. Every door answers through here, so they all mean the same.
 
+use tokio::runtime::Handle;
+
 use super::protocol::{Done, Line, Listed, Refusal, Request, Verb, Which};
 use crate::{dispatcher::Dispatcher, dispatcher::VerbError, shown};
 
@@ -34,6 +36,9 @@ fn obey(dispatcher: &Dispatcher, verb: &Verb) -> Result<Done, VerbError> {
             return Ok(Done {
                 accounts: Some(dispatcher.accounts()),
                 invitations: Some(dispatcher.open().into_iter().map(Listed::from).collect()),
+                tasks: Handle::try_current()
+                    .ok()
+                    .map(|runtime| runtime.metrics().num_alive_tasks()),
                 ..Done::default()
             });
         }

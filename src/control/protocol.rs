@@ -116,6 +116,10 @@ pub struct Done {
     /// Of `list`: the open invitations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitations: Option<Vec<Listed>>,
+    /// Of `list`: what the program is doing at once, as tasks of its runtime. When nothing is open it
+    /// must come back to what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<usize>,
     /// Of `invite`: the new invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation: Option<Id>,
