@@ -13,7 +13,7 @@ use std::{
 
 use super::{AdapterKind, Ports, Template, TemplateError, Value, Values};
 use crate::{
-    launch::{self, Plan, PrivateDir, Ready, Stop},
+    launch::{self, Confinement, Plan, PrivateDir, Ready, Stop},
     media::sdp::Format,
     negotiation::Role,
     wine::{Game, Wanted},
@@ -137,6 +137,8 @@ pub struct Handoff {
     pub probe_within: Duration,
     /// Who owns the port that the peer is told.
     pub way: Way,
+    /// Where its program may read and write besides its own folder, if it is confined.
+    pub confined: Option<Vec<PathBuf>>,
     /// What is watched beside it.
     pub watch: Option<Watched>,
     /// SIP URI of the agent that takes the call.
@@ -395,11 +397,24 @@ impl Handoff {
             Some(folder) => PathBuf::from(folder.expand(&values)?),
             None => dir.path().to_owned(),
         };
-        let env = self
+        let mut env = self
             .env
             .iter()
             .map(|(name, value)| Ok((name.into(), value.expand(&values)?.into())))
-            .collect::<Result<_, TemplateError>>()?;
+            .collect::<Result<Vec<_>, TemplateError>>()?;
+        let confined = self.confined.as_ref().map(|reach| {
+            // The usual one is not for it.
+            env.push(("TMPDIR".into(), dir.path().into()));
+            let reach = reach.iter().map(|path| at_home(&Here, path));
+            Confinement {
+                reads: values
+                    .all_paths()
+                    .map(Path::to_owned)
+                    .chain([start_in.clone()])
+                    .collect(),
+                writes: [dir.path().to_owned()].into_iter().chain(reach).collect(),
+            }
+        });
         let address = |template: &Template| {
             let text = template.expand(&values)?;
             text.parse().map_err(|_| PlanError::Address(text))
@@ -416,6 +431,7 @@ impl Handoff {
             args,
             env,
             dir: Some(start_in),
+            confined,
             ready,
             ready_within: self.ready_within,
             stop: self.stop.clone(),

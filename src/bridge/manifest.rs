@@ -207,6 +207,10 @@ struct RawHandoff {
     probe: Option<Probe>,
     probe_within: Option<u16>,
     way: Option<Spanned<Way>>,
+    #[serde(default)]
+    confine: bool,
+    #[serde(default)]
+    reach: Vec<Spanned<PathBuf>>,
     watch: Option<Watched>,
     agent: Option<Spanned<String>>,
     #[serde(default)]
@@ -595,6 +599,7 @@ fn handoff(
         wait: seconds(raw.wait, Duration::ZERO),
         probe: raw.probe,
         way: way(place, raw, application)?,
+        confined: confined(place, start.clone(), raw)?,
         watch: raw.watch,
         probe_within: seconds(raw.probe_within, PROBE_WITHIN),
         wine: raw.wine.as_ref().map(|raw| Wanted {
@@ -634,6 +639,33 @@ fn handoff(
         ready_within: ready_within(place, raw)?,
         stop,
     })
+}
+
+/// Where a confined program may read and write, besides its own folder.
+fn confined(
+    place: &Read<'_, File>,
+    start: Range<usize>,
+    raw: &RawHandoff,
+) -> Result<Option<Vec<PathBuf>>, BridgeError> {
+    if raw.confine && raw.run.is_empty() {
+        return Err(place.error(
+            start,
+            "`confine` is about the program of `run`: there is none",
+        ));
+    }
+    for path in &raw.reach {
+        let path_itself = path.get_ref();
+        if !raw.confine {
+            let message = "`reach` says what a confined program may reach: write `confine = true`";
+            return Err(place.error(path.span(), message));
+        }
+        if !path_itself.is_absolute() && !path_itself.starts_with("~") {
+            let message = "write a path that begins with / or ~/";
+            return Err(place.error(path.span(), message));
+        }
+    }
+    let reach = raw.reach.iter().map(|path| path.get_ref().clone());
+    Ok(raw.confine.then(|| reach.collect()))
 }
 
 /// Who owns the announced port: what the handoff says, if its adapter can do that, or what the adapter

@@ -4,7 +4,11 @@
 //! types, printed from a parsed value; text that a peer chose is admitted through an allow-list and
 //! only where it is the whole argument (ANCHORS.md E.3 row 1).
 
-use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 /// The placeholders that have one meaning everywhere. `{file.NAME}` and `{path.NAME}` come on top,
 /// one for each entry of `files` and `paths`.
@@ -154,6 +158,14 @@ impl Values {
     pub fn with(mut self, placeholder: &str, value: Value) -> Self {
         self.set(placeholder, value);
         self
+    }
+
+    /// All paths among them.
+    pub fn all_paths(&self) -> impl Iterator<Item = &Path> {
+        self.table.values().filter_map(|value| match value {
+            Value::Path(path) => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// A value.

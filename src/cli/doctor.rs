@@ -7,6 +7,7 @@ use crate::{
     bridge::{Handoff, Medium, Registry, Unclaimed},
     config::Config,
     endpoint::{own, whereabouts},
+    launch,
     negotiation::Role,
 };
 
@@ -68,6 +69,12 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<(), Fa
         (None, Err(_)) => writeln!(text, "address: no way leads out; say --announce"),
     };
     text.push_str(&surroundings());
+    let unconfined = matches!(&configuration, Ok(configuration) if configuration.unconfined);
+    let _ = writeln!(
+        text,
+        "programs: {}",
+        confinement(unconfined, launch::can_confine())
+    );
     if let Ok(configuration) = &configuration {
         let _ = writeln!(text, "unknown applications: {}", unknown(configuration));
     }
@@ -108,6 +115,17 @@ fn surroundings() -> String {
 }
 
 /// What becomes of applications that no bridge describes.
+/// Whether programs are held back from the user's files.
+fn confinement(switched_off: bool, possible: bool) -> &'static str {
+    match (switched_off, possible) {
+        (true, _) => "none is confined, as configured",
+        (false, true) => "confined where their bridge says so",
+        (false, false) => {
+            "none can be confined: this kernel has no Landlock, or it is switched off"
+        }
+    }
+}
+
 fn unknown(config: &Config) -> String {
     match config.unknown {
         Unclaimed::Pass => "left to your client".to_owned(),

@@ -65,6 +65,9 @@ async fn serve(config: Config, mut given: Given) -> Result<(), Failure> {
             Ipv4Addr::UNSPECIFIED
         }),
     };
+    if config.unconfined {
+        launch::confine_nothing();
+    }
     match launch::reap_leftovers(&launch::programs_folder()) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "ended programs that an earlier run left behind"),

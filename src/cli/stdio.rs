@@ -39,6 +39,9 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         Some(ip) => ip,
         None => own::default().await.unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
+    if config.unconfined {
+        launch::confine_nothing();
+    }
     if let Err(error) = launch::reap_leftovers(&launch::programs_folder()) {
         tracing::warn!(%error, "cannot look for programs of an earlier run");
     }

@@ -42,6 +42,8 @@ pub struct Config {
     pub control: Control,
     /// `[[hook]]`
     pub hook: Vec<Hook>,
+    /// `unconfined`: no program is confined, whatever its bridge says.
+    pub unconfined: bool,
     /// `unclaimed`: overrides what the bridge files say.
     pub unclaimed: Option<Unclaimed>,
     /// `unknown`: what becomes of an invitation whose GUID no bridge has.

@@ -160,6 +160,7 @@ fn plan(hook: &Hook, happened: &Happened) -> Result<Plan, String> {
         args: words.map(OsString::from).collect(),
         env: environment(happened),
         dir: None,
+        confined: None,
         ready: Ready::Started,
         ready_within: WITHIN,
         stop: Stop {

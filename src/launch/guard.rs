@@ -2,7 +2,8 @@
 //! (`PR_SET_PDEATHSIG`, prctl(2)).
 //!
 //! Only a process itself can ask for that, after it was forked, and what runs between fork and exec
-//! may do next to nothing. So our own binary goes in between: it asks, and becomes the program.
+//! may do next to nothing. So our own binary goes in between: it asks, confines itself where that is
+//! wanted ([`super::confinement`]), and becomes the program.
 //!
 //! The kernel counts the *thread* that forked as the parent. The binary has one thread that starts
 //! programs, and it lives as long as the process; whoever uses the library alone may have threads
@@ -17,10 +18,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use super::{Confinement, confinement};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// The first argument of a process that is to become a program.
 const VERB: &str = "become-program";
+/// What follows for a program that may reach everything, and for one that may not.
+const FREE: &str = "free";
+const CONFINED: &str = "confined";
 /// Our own binary, also when its file was replaced meanwhile (proc(5)).
 const OURSELVES: &str = "/proc/self/exe";
 /// What a shell says of a program that could not be executed.
@@ -35,12 +40,23 @@ pub fn programs_die_with_us() {
 }
 
 /// What to execute for a program: the file, and what stands before its arguments.
-pub(super) fn command(program: &Path) -> (&OsStr, Vec<OsString>) {
+pub(super) fn command<'a>(
+    program: &'a Path,
+    confined: Option<&Confinement>,
+) -> (&'a OsStr, Vec<OsString>) {
     if !GUARDED.load(Ordering::Relaxed) {
         return (program.as_os_str(), Vec::new());
     }
     let own = getpid().as_raw_nonzero().to_string();
-    let before = vec![VERB.into(), own.into(), program.as_os_str().to_owned()];
+    let mut before = vec![VERB.into(), own.into()];
+    match confined.and_then(|confined| confined.words(program)) {
+        None => before.push(FREE.into()),
+        Some(words) => {
+            before.push(CONFINED.into());
+            before.extend(words);
+        }
+    }
+    before.push(program.as_os_str().to_owned());
     (OsStr::new(OURSELVES), before)
 }
 
@@ -54,16 +70,24 @@ pub fn became_program() -> Option<ExitCode> {
         return None;
     }
     let parent: i32 = arguments.next()?.to_str()?.parse().ok()?;
-    let program = arguments.next()?;
+    let confined = arguments.next()? == CONFINED;
     let asked = set_parent_process_death_signal(Some(Signal::KILL));
     if getppid() != Pid::from_raw(parent) {
         // It was killed before we asked.
         return Some(ExitCode::FAILURE);
     }
+    if confined && let Err(error) = confinement::hold(&mut arguments) {
+        return Some(failed(&format!("confined: {error}")));
+    }
+    let program = arguments.next()?;
     let error = match asked {
         Ok(()) => std::process::Command::new(program).args(arguments).exec(),
         Err(error) => error.into(),
     };
-    let _ = writeln!(std::io::stderr(), "cannot be started: {error}");
-    Some(ExitCode::from(NOT_EXECUTED))
+    Some(failed(&format!("started: {error}")))
+}
+
+fn failed(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "cannot be {why}");
+    ExitCode::from(NOT_EXECUTED)
 }

@@ -181,6 +181,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             env: Vec::new(),
             dir: None,
+            confined: None,
             ready: Ready::Output("up".into()),
             ready_within: Duration::from_secs(20),
             stop: Stop::default(),

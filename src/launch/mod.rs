@@ -6,6 +6,7 @@
 //! the returned [`Program`] watches it, ends it by a ladder of ever firmer means, and ends the
 //! whole group when it is dropped. Of the binary the kernel kills the program when we are killed.
 
+mod confinement;
 mod environment;
 mod guard;
 mod help;
@@ -17,6 +18,7 @@ mod processes;
 mod program;
 mod ready;
 
+pub use confinement::{Confinement, can_confine, confine_nothing};
 pub use guard::{became_program, programs_die_with_us};
 pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::Confinement;
+
 /// A program to start.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -15,6 +17,9 @@ pub struct Plan {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory; `/` without one.
     pub dir: Option<PathBuf>,
+    /// What it may reach, if it is confined. Only the binary confines: see
+    /// [`programs_die_with_us`](super::programs_die_with_us).
+    pub confined: Option<Confinement>,
     /// How its readiness shows.
     pub ready: Ready,
     /// How long readiness may take.

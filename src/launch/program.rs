@@ -135,7 +135,7 @@ pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
     // Before somebody else fails to execute it, who could not tell it so well.
     accessat(CWD, &plan.program, Access::EXEC_OK, AtFlags::EACCESS)
         .map_err(|error| failed(error.into()))?;
-    let (file, before) = guard::command(&plan.program);
+    let (file, before) = guard::command(&plan.program, plan.confined.as_ref());
     let mut command = tokio::process::Command::new(file);
     command
         .args(before)
@@ -367,6 +367,7 @@ mod tests {
             args: args.iter().map(Into::into).collect(),
             env: vec![("MARK".into(), "here".into())],
             dir: None,
+            confined: None,
             ready,
             ready_within: Duration::from_secs(20),
             stop: Stop {

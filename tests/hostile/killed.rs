@@ -48,7 +48,7 @@ fn alive(pid: u32) -> bool {
 }
 
 /// Waits for a file that comes whole.
-async fn file(path: &Path) -> String {
+pub(crate) async fn file(path: &Path) -> String {
     within("the phone", async {
         loop {
             match fs::read_to_string(path) {
@@ -60,7 +60,7 @@ async fn file(path: &Path) -> String {
     .await
 }
 
-fn said(command: &str, more: &str) -> String {
+pub(crate) fn said(command: &str, more: &str) -> String {
     let body = format!(
         "Invitation-Command: {command}\r\nInvitation-Cookie: 7\r\n\
          Session-ID: {{11112222-3333-4444-5555-666677778888}}\r\n{more}\r\n"
@@ -69,7 +69,7 @@ fn said(command: &str, more: &str) -> String {
 }
 
 /// Everything the peer is told until a message with that in it.
-async fn until(wire: &mut Wire, wanted: &str) {
+pub(crate) async fn until(wire: &mut Wire, wanted: &str) {
     use tokio::io::AsyncReadExt as _;
     let mut heard = String::new();
     while !heard.contains(wanted) {

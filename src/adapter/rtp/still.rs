@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     bridge,
-    launch::{self, Plan, Ready, Stop},
+    launch::{self, Confinement, Plan, Ready, Stop},
     media::{picture::Coding, record},
 };
 
@@ -72,6 +72,11 @@ async fn extract(
         args,
         env: Vec::new(),
         dir: None,
+        // It reads what a stranger sent.
+        confined: Some(Confinement {
+            reads: vec![recording.to_owned()],
+            writes: vec![still.to_owned()],
+        }),
         ready: Ready::Started,
         ready_within: WITHIN,
         stop: Stop::default(),
