@@ -13,9 +13,9 @@ use std::{
     ffi::{OsStr, OsString},
     io::Write as _,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::OnceLock,
 };
 
 use super::{Confinement, confinement};
@@ -31,12 +31,18 @@ const OURSELVES: &str = "/proc/self/exe";
 /// What a shell says of a program that could not be executed.
 const NOT_EXECUTED: u8 = 127;
 
-static GUARDED: AtomicBool = AtomicBool::new(false);
+/// What goes in between.
+static GUARD: OnceLock<PathBuf> = OnceLock::new();
 
 /// From now on the kernel kills every program we start when the thread that started it ends. For the
 /// binary, whose `main` calls [`became_program`]; its threads that start programs must last.
 pub fn programs_die_with_us() {
-    GUARDED.store(true, Ordering::Relaxed);
+    programs_start_through(OURSELVES.into());
+}
+
+/// The same for a program that uses the library and has our binary beside it. The first call counts.
+pub fn programs_start_through(binary: PathBuf) {
+    let _ = GUARD.set(binary);
 }
 
 /// What to execute for a program: the file, and what stands before its arguments.
@@ -44,9 +50,9 @@ pub(super) fn command<'a>(
     program: &'a Path,
     confined: Option<&Confinement>,
 ) -> (&'a OsStr, Vec<OsString>) {
-    if !GUARDED.load(Ordering::Relaxed) {
+    let Some(guard) = GUARD.get() else {
         return (program.as_os_str(), Vec::new());
-    }
+    };
     let own = getpid().as_raw_nonzero().to_string();
     let mut before = vec![VERB.into(), own.into()];
     match confined.and_then(|confined| confined.words(program)) {
@@ -57,7 +63,7 @@ pub(super) fn command<'a>(
         }
     }
     before.push(program.as_os_str().to_owned());
-    (OsStr::new(OURSELVES), before)
+    (guard.as_os_str(), before)
 }
 
 /// To be called first in `main`: whether this process was started to become a program. It comes back

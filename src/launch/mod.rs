@@ -19,7 +19,7 @@ mod program;
 mod ready;
 
 pub use confinement::{Confinement, can_confine, confine_nothing};
-pub use guard::{became_program, programs_die_with_us};
+pub use guard::{became_program, programs_die_with_us, programs_start_through};
 pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};
 pub use plan::{Plan, Ready, Stop};

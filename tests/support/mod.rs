@@ -37,6 +37,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 /// Whether all these programs are installed. On a developer's machine a test without its programs
 /// says so and passes; with `CI=true` it fails, so that nothing is skipped unseen.
 pub(crate) fn have(programs: &[&str]) -> bool {
+    // As the binary starts them, and confined as there.
+    msn_handoff::launch::programs_start_through(env!("CARGO_BIN_EXE_msn-handoff").into());
     let missing: Vec<&str> = programs
         .iter()
         .copied()
