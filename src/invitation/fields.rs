@@ -82,14 +82,14 @@ pub fn is_invitation(payload: &[u8]) -> bool {
 /// The first `Content-Type` counts.
 fn body_offset(payload: &[u8]) -> Option<usize> {
     let mut at = 0;
-    let mut matched = None;
+    let mut matched = false;
     while at < payload.len() {
         let (line, next) = line_at(payload, at);
         at = next;
         if line.is_empty() {
             break;
         }
-        if matched.is_some() {
+        if matched {
             continue;
         }
         let Some(colon) = memchr::memchr(b':', line) else {
@@ -99,10 +99,14 @@ fn body_offset(payload: &[u8]) -> Option<usize> {
         if name.trim_ascii().eq_ignore_ascii_case(b"Content-Type") {
             let value = value.get(1..).unwrap_or_default();
             let media = value.split(|byte| *byte == b';').next().unwrap_or_default();
-            matched = Some(media.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE));
+            matched = media.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE);
+            if !matched {
+                // Chat, most of the time: the rest is nobody's business.
+                return None;
+            }
         }
     }
-    matched.unwrap_or_default().then_some(at)
+    matched.then_some(at)
 }
 
 /// The line at `at` without its end (LF or CRLF), and where the next one starts.

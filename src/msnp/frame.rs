@@ -230,28 +230,30 @@ fn payload_length(from: Side, line: &[u8]) -> Length {
         b"RML", b"IPG", b"UUX",
     ];
     const ERRORS: &[&[u8]] = &[b"241", b"509", b"801"];
-    let mut words = words(line);
-    let Some(verb) = words.next() else {
+    let line = line.trim_ascii_start();
+    // Every verb has three letters; most lines are seen here and no more.
+    let Some((verb, rest)) = line.split_at_checked(3) else {
         return Length::None;
     };
-    let arguments = words.clone().count();
     let least = match from {
+        _ if !rest.first().is_some_and(u8::is_ascii_whitespace) => return Length::None,
         Side::Client if CLIENT.contains(&verb) => 1,
         Side::Server if SERVER.contains(&verb) => 1,
         // Number and transaction id alone are an error without text.
         Side::Server if ERRORS.contains(&verb) => 2,
         _ => return Length::None,
     };
-    let Some(last) = words
-        .last()
-        .filter(|last| arguments >= least && last.iter().all(u8::is_ascii_digit))
-    else {
+    let rest = rest.trim_ascii();
+    let before = rest.iter().rposition(u8::is_ascii_whitespace);
+    let (before, last) = rest.split_at(before.map_or(0, |at| at + 1));
+    let arguments = words(before).take(least).count() + usize::from(!last.is_empty());
+    if arguments < least || last.is_empty() || !last.iter().all(u8::is_ascii_digit) {
         return Length::None;
-    };
-    let Some(length) = std::str::from_utf8(last)
-        .ok()
-        .and_then(|digits| digits.parse::<u64>().ok())
-    else {
+    }
+    let length = last.iter().try_fold(0_u64, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    let Some(length) = length else {
         return Length::Absurd;
     };
     match usize::try_from(length) {

@@ -46,7 +46,10 @@ impl Recorder {
     /// differ with each start are made one.
     pub(crate) async fn started(&self, handoff: &Handoff, values: &Values) -> Option<Recorded> {
         let dir = PrivateDir::new().unwrap();
-        let plan = handoff.plan(values, &dir).ok()??;
+        let mut plan = handoff.plan(values, &dir).ok()??;
+        if let Some(confined) = &mut plan.confined {
+            confined.writes.push(self.dir.path().to_owned());
+        }
         let _ = fs::remove_file(self.out());
         let mut program = launch::start(&plan).unwrap();
         let exit = program.wait().await;

@@ -13,7 +13,7 @@ use super::{
     Shared,
     account::{Account, Ways, is_ours},
     outbox::{self, Injection},
-    pump::{self, Handler, Lane},
+    pump::{self, Fate, Handler, Lane},
     tickets::{Key, Ticket},
     written,
 };
@@ -98,8 +98,8 @@ fn sign_out(signed_in: &SignedIn) {
 struct FromClient;
 
 impl Handler for FromClient {
-    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(item.bytes());
+    async fn item(&mut self, _: Item<'_>, _: &mut Vec<u8>) -> Fate {
+        Fate::Passes
     }
 }
 
@@ -121,20 +121,17 @@ struct FromServer {
 }
 
 impl Handler for FromServer {
-    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+    async fn item(&mut self, item: Item<'_>, instead: &mut Vec<u8>) -> Fate {
         let line = match item {
             Item::Line(line) => line,
             Item::Message { line, payload, .. } => {
-                match self.profile(line, payload) {
-                    Some(corrected) => out.extend_from_slice(&corrected),
-                    None => out.extend_from_slice(item.bytes()),
-                }
-                return;
+                let Some(corrected) = self.profile(line, payload) else {
+                    return Fate::Passes;
+                };
+                instead.extend_from_slice(&corrected);
+                return Fate::Replaced;
             }
-            Item::Raw(bytes) => {
-                out.extend_from_slice(bytes);
-                return;
-            }
+            Item::Raw(_) => return Fate::Passes,
         };
         let verb = word(line, 0);
         match verb {
@@ -143,16 +140,23 @@ impl Handler for FromServer {
                 self.version = version.and_then(|v| v.parse().ok()).unwrap_or(0);
             }
             "USR" if word(line, 2) == "OK" => self.sign_in(word(line, 3)),
-            "XFR" => return self.transfer(line, out).await,
-            "RNG" => return self.ring(line, out),
+            "XFR" => {
+                self.transfer(line, instead).await;
+                return Fate::Replaced;
+            }
+            "RNG" => {
+                self.ring(line, instead);
+                return Fate::Replaced;
+            }
             _ if verb.starts_with(|first: char| first.is_ascii_digit())
                 && is_ours(word(line, 1)) =>
             {
-                return self.answer_to_us(line, Err(verb.to_owned()));
+                self.answer_to_us(line, Err(verb.to_owned()));
+                return Fate::Replaced;
             }
             _ => {}
         }
-        out.extend_from_slice(line);
+        Fate::Told
     }
 }
 

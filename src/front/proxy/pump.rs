@@ -11,15 +11,26 @@ use tokio_util::sync::CancellationToken;
 use super::outbox::Outbox;
 use crate::msnp::frame::{Item, Side, Splitter};
 
-/// Bytes read in one go.
-const CHUNK: usize = 16 * 1024;
+/// Bytes read in one go. Fewer cost more calls of the system (docs/PERFORMANCE.md).
+const CHUNK: usize = 64 * 1024;
 /// How long the last words of a lane that is stopped may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What becomes of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on as it is.
+    Passes,
+    /// It goes on as it is, and somebody was told of it who may have something to say.
+    Told,
+    /// What the handler wrote goes on in its place.
+    Replaced,
+}
+
 /// Looks at what passes.
 pub(super) trait Handler: Send {
-    /// Appends to `out` what goes on: the item as it is, something else, or nothing.
-    fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) -> impl Future<Output = ()> + Send;
+    /// Says what becomes of the item; what goes on in its place, if anything, is appended to `instead`.
+    fn item(&mut self, item: Item<'_>, instead: &mut Vec<u8>) -> impl Future<Output = Fate> + Send;
 }
 
 /// One direction.
@@ -95,9 +106,8 @@ where
     /// Messages of ours that are not known to have been written when it ends stay in the outbox.
     async fn pass(&mut self, stop: &CancellationToken) -> End {
         let mut splitter = Splitter::new(self.from);
-        let mut out = Vec::new();
         let first = std::mem::take(&mut self.first);
-        self.look(&mut splitter, &first, &mut out).await;
+        let mut out = self.look(&mut splitter, first).await;
         loop {
             if !out.is_empty() {
                 let written = tokio::select! {
@@ -121,7 +131,7 @@ where
                 Some(bytes) = self.outbox.next(), if splitter.at_boundary() => out = bytes,
                 read = read(&mut self.reading) => match read {
                     Ok(input) if !input.is_empty() => {
-                        self.look(&mut splitter, &input, &mut out).await;
+                        out = self.look(&mut splitter, input).await;
                     }
                     ended => {
                         out.append(&mut splitter.take_held());
@@ -144,21 +154,45 @@ where
         }
     }
 
-    async fn look(&mut self, splitter: &mut Splitter, mut input: &[u8], out: &mut Vec<u8>) {
+    /// Gives what goes on of what was read: mostly the same, and then in the same place.
+    async fn look(&mut self, splitter: &mut Splitter, mut read: Vec<u8>) -> Vec<u8> {
         let was_blind = splitter.is_blind();
-        out.reserve(input.len());
+        let mut input = read.as_slice();
+        // So much from its front goes on as it is. From the first thing on that does not, all is copied.
+        let mut same = 0;
+        let mut copy: Option<Vec<u8>> = None;
+        let mut instead = Vec::new();
+        let begin = |same| read.get(..same).unwrap_or_default().to_vec();
         while let Some(item) = splitter.next(&mut input) {
-            self.handler.item(item, out).await;
+            let fate = self.handler.item(item, &mut instead).await;
+            let end = read.len() - input.len();
+            let bytes = item.bytes();
+            match fate {
+                // One that began in an earlier read does not stand here as a whole.
+                Fate::Passes | Fate::Told if copy.is_none() && same + bytes.len() == end => {
+                    same = end
+                }
+                Fate::Passes | Fate::Told => copy
+                    .get_or_insert_with(|| begin(same))
+                    .extend_from_slice(bytes),
+                Fate::Replaced => copy.get_or_insert_with(|| begin(same)).append(&mut instead),
+            }
             // What the item led to goes right behind it, before what was read with it.
-            while splitter.at_boundary()
+            while fate != Fate::Passes
+                && splitter.at_boundary()
                 && let Some(bytes) = self.outbox.next_now()
             {
-                out.extend_from_slice(&bytes);
+                copy.get_or_insert_with(|| begin(same))
+                    .extend_from_slice(&bytes);
             }
         }
         if splitter.is_blind() && !was_blind {
             tracing::warn!(from = ?self.from, "proxy: this is no MSNP; the rest passes unread");
         }
+        copy.unwrap_or_else(|| {
+            read.truncate(same);
+            read
+        })
     }
 
     /// What was queued before the end still goes out, if a command has just ended.

@@ -16,7 +16,7 @@ use super::{
     account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
     lock,
     outbox::{self, Injection, Outbox},
-    pump::{self, End, Handler, Lane},
+    pump::{self, End, Fate, Handler, Lane},
 };
 use crate::{
     dispatcher::{Delivery, Verdict},
@@ -334,8 +334,8 @@ pub(super) async fn pass<R1, W1, R2, W2>(
 struct Nothing;
 
 impl Handler for Nothing {
-    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(item.bytes());
+    async fn item(&mut self, _: Item<'_>, _: &mut Vec<u8>) -> Fate {
+        Fate::Passes
     }
 }
 
@@ -377,22 +377,24 @@ impl FromClient {
 }
 
 impl Handler for FromClient {
-    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+    async fn item(&mut self, item: Item<'_>, _: &mut Vec<u8>) -> Fate {
         match item {
-            Item::Message { line, payload, .. } if self.typed(line, payload) => return,
-            Item::Line(line) if matches!(word(line, 0), "USR" | "ANS") => {
-                self.0.account.signs_as(word(line, 2));
+            Item::Message { line, payload, .. } if self.typed(line, payload) => Fate::Replaced,
+            Item::Line(line) => {
+                if matches!(word(line, 0), "USR" | "ANS") {
+                    self.0.account.signs_as(word(line, 2));
+                }
+                Fate::Told
             }
-            _ => {}
+            Item::Message { .. } | Item::Raw(_) => Fate::Passes,
         }
-        out.extend_from_slice(item.bytes());
     }
 }
 
 struct FromServer(Arc<Board>);
 
 impl Handler for FromServer {
-    async fn item(&mut self, item: Item<'_>, out: &mut Vec<u8>) {
+    async fn item(&mut self, item: Item<'_>, _: &mut Vec<u8>) -> Fate {
         let board = &self.0;
         let taken = match item {
             Item::Line(line) => board.line(line),
@@ -404,11 +406,8 @@ impl Handler for FromServer {
                 tokio::task::yield_now().await;
                 board.account.received(bare(word(line, 1)), payload) == Verdict::Taken
             }
-            Item::Message { .. } => false,
-            Item::Raw(_) => false,
+            Item::Message { .. } | Item::Raw(_) => return Fate::Passes,
         };
-        if !taken {
-            out.extend_from_slice(item.bytes());
-        }
+        if taken { Fate::Replaced } else { Fate::Told }
     }
 }
