@@ -145,7 +145,7 @@ async fn trial(network: Network, found: &mut Found) {
     let why = opened.why;
     if found.router.address.is_some() {
         found.router.words.push_str(match why {
-            choice::Why::Mapped | choice::Why::MappedTwice => {
+            choice::Why::Mapped | choice::Why::MappedTwice | choice::Why::Behind => {
                 "; a port was opened for a trial, and given back"
             }
             _ => "; but the port of the trial was not opened",

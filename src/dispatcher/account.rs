@@ -487,8 +487,11 @@ impl Account {
             Output::Connected { id, mut remote } => {
                 let near = whereabouts::neighbourhoods();
                 let ours = self.carrier.own_ip().unwrap_or(shared.settings.announce);
-                let public =
-                    (!whereabouts::is_private(ours) && !ours.is_loopback()).then_some(ours);
+                // In a home it is the server that knows the router's.
+                let public = [Some(ours), self.carrier.seen_ip()]
+                    .into_iter()
+                    .flatten()
+                    .find(|ip| !whereabouts::is_private(*ip) && !ip.is_loopback());
                 whereabouts::sort(&mut remote.candidates, &near, public);
                 let to = remote.describe();
                 let first = remote.candidates.first();

@@ -27,7 +27,7 @@ use tokio_util::{
 };
 use tracing::{debug, info, warn};
 
-use super::{default_route, whereabouts};
+use super::{default_route, own, whereabouts};
 
 mod lease;
 
@@ -301,6 +301,11 @@ async fn upnp(own: Ipv4Addr) -> Result<(Ipv4Addr, Way), MappingError> {
 
 async fn pcp(own: Ipv4Addr) -> Result<(Ipv4Addr, Way), MappingError> {
     let gateway = default_route::gateway().ok_or(MappingError::NoRouter)?;
+    // With a VPN the way out may be another interface's than the one of the default route, and then
+    // this router would forward to an address at which nobody listens.
+    if self::own::address_towards(gateway).await.ok() != Some(own) {
+        return Err(MappingError::NoRouter);
+    }
     let external = lease::external_address(gateway, own).await?;
     if external.is_unspecified() {
         return Err(MappingError::NoRouter);

@@ -225,7 +225,12 @@ impl Relay {
 
     /// Whether the peer is on hold: then it gets no sound, and reports go on.
     pub fn hold(&self, held: bool) {
-        self.shared.state().held = held;
+        let mut state = self.shared.state();
+        if state.held && !held {
+            // It was silent because it was to be.
+            state.peer.heard = self.shared.clock.now();
+        }
+        state.held = held;
     }
 
     /// Carries no more than that many bits per second in each direction from now on, without UDP and

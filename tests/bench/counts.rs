@@ -71,7 +71,7 @@ fn chat(text: usize) -> Vec<u8> {
     one.repeat((64 << 10) / one.len())
 }
 
-/// 64 KiB of chat, in pieces as they are read.
+// 64 KiB of chat, in pieces as they are read.
 #[library_benchmark(config = at_most(100_000_000))]
 #[bench::short(chat(40))]
 #[bench::long(chat(1_500))]
@@ -100,7 +100,7 @@ const INVITE: &[u8] = b"INVITE sip:192.0.2.7:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 19
     v=0\r\no=bob 0 0 IN IP4 192.0.2.8\r\ns=session\r\nc=IN IP4 192.0.2.8\r\nb=CT:1000\r\nt=0 0\r\n\
     m=audio 9002 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\r\n";
 
-/// Through the gate, with the session description in it.
+// Through the gate, with the session description in it.
 #[library_benchmark(config = at_most(1_000_000))]
 fn call_read() {
     let Ok(sip::Message::Request(request)) = sip::read(black_box(INVITE)) else {
@@ -115,7 +115,7 @@ fn packet() -> Vec<u8> {
     packet
 }
 
-/// Through the gate, and counted.
+// Through the gate, and counted.
 #[library_benchmark(config = at_most(100_000))]
 #[bench::voice((packet(), Statistics::new()))]
 fn packet_relayed((packet, mut statistics): (Vec<u8>, Statistics)) -> Statistics {
@@ -146,7 +146,7 @@ fn received(table: &mut Table, peer: &str) -> usize {
         message: &message,
         application: Some(Treatment::Negotiate(Arc::clone(application))),
     };
-    engine.handle(input, Now::from_secs(1), out);
+    black_box(engine.handle(input, Now::from_secs(1), out));
     out.len()
 }
 
@@ -174,7 +174,7 @@ fn table(count: usize) -> Table {
     table
 }
 
-/// One more invitation. It must not cost more because there are many others.
+// One more invitation. It must not cost more because there are many others.
 #[library_benchmark(config = at_most(1_000_000))]
 #[bench::first(table(0))]
 #[bench::beside_1000(table(1_000))]
@@ -183,7 +183,7 @@ fn invited(mut table: Table) -> Table {
     table
 }
 
-/// When the clock is to be looked at again.
+// When the clock is to be looked at again.
 #[library_benchmark(config = at_most(1_000_000))]
 #[bench::alone(table(1))]
 #[bench::beside_1000(table(1_000))]

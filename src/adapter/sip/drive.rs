@@ -9,9 +9,10 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpStream, UdpSocket, tcp::OwnedReadHalf},
     sync::mpsc,
     task::JoinSet,
+    time::timeout,
 };
 use tracing::{debug, info, warn};
 
@@ -57,6 +58,8 @@ use super::{
 const MAX_EARLY: usize = 4;
 /// Most connections of the peer at a time.
 const MAX_STREAMS: usize = 4;
+/// How long one that may turn out to be the peer may take to say so.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection to the peer may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How often an agent is asked whether it is there.

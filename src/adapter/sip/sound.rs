@@ -80,8 +80,7 @@ impl Sound {
     /// stays locked as it is.
     pub(super) async fn flow(&mut self, media: Media) -> io::Result<bool> {
         self.relay.hold(media.held);
-        let before = self.now.take();
-        let was = before.as_ref();
+        let was = self.now.as_ref();
         if was.map(|was| was.peer) != Some(media.peer) {
             let (rtp, rtcp) = media.peer;
             self.relay.connect_peer(rtp.into(), Some(rtcp.into()))?;
@@ -99,8 +98,7 @@ impl Sound {
         {
             connect_picture(relay, video.at)?;
         }
-        self.now = Some(media);
-        Ok(before.is_none())
+        Ok(self.now.replace(media).is_none())
     }
 
     /// Whether media flows, and for how long nothing has come from the peer.

@@ -93,15 +93,20 @@ impl Lease {
 
 /// Renews until the end comes, then gives all back.
 pub(super) async fn keep(router: &Router, mut leases: Vec<Lease>, end: CancellationToken) {
+    let mut all_renewed = true;
     loop {
         let half = leases.iter().map(Lease::half).min().unwrap_or(SOONEST);
+        // What a lost packet cost is asked for again while the lease lasts.
+        let pause = if all_renewed { half } else { half.min(SOONEST) };
         tokio::select! {
             () = end.cancelled() => break,
-            () = tokio::time::sleep(half) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        all_renewed = true;
         for lease in &mut leases {
             if let Err(error) = lease.renew(router).await {
                 warn!(%error, "the router no longer forwards a port");
+                all_renewed = false;
             }
         }
     }

@@ -114,13 +114,22 @@ impl Driver {
     }
 
     pub(super) fn take_stream(&mut self, stream: TcpStream, from: SocketAddrV4) {
-        if self.may_connect(from) && self.streams.len() < MAX_STREAMS {
-            self.open_stream(stream, from);
+        // One place is kept for the peer, and who is not known to be it must say something soon.
+        let knows = self.callers.knows(*from.ip());
+        let places = if knows { MAX_STREAMS } else { MAX_STREAMS - 1 };
+        if self.may_connect(from) && self.streams.len() < places {
+            self.open_stream(stream, from, (!knows).then_some(INTRODUCED_WITHIN));
         }
     }
 
-    /// Reads and writes a connection in tasks of its own.
-    pub(super) fn open_stream(&mut self, stream: TcpStream, from: SocketAddrV4) -> u64 {
+    /// Reads and writes a connection in a task of its own, which ends when the other side does, or soon
+    /// after its entry has gone. `first_within`: how long its first message may take.
+    pub(super) fn open_stream(
+        &mut self,
+        stream: TcpStream,
+        from: SocketAddrV4,
+        first_within: Option<Duration>,
+    ) -> u64 {
         self.next_stream += 1;
         let id = self.next_stream;
         let (line, mut outgoing) = mpsc::channel::<Vec<u8>>(16);
@@ -128,31 +137,41 @@ impl Driver {
         let events = self.stream_events.0.clone();
         let (mut read, mut write) = stream.into_split();
         self.tasks.spawn(async move {
-            let mut frames = sip::frame::Stream::default();
-            let mut buffer = vec![0; 4096];
-            'reading: while let Ok(n) = read.read(&mut buffer).await {
-                frames.push(buffer.get(..n).unwrap_or_default());
+            let reading = async {
+                let mut frames = sip::frame::Stream::default();
+                let mut within = first_within;
                 loop {
-                    match frames.next() {
-                        Ok(Some(bytes)) => {
-                            let event = StreamEvent::Message(id, bytes, from);
-                            if events.send(event).await.is_err() {
-                                break 'reading;
-                            }
-                        }
-                        Ok(None) if n > 0 => break,
-                        // The end, or no SIP stream.
-                        _ => break 'reading,
+                    let next = next_message(&mut read, &mut frames);
+                    let next = match within.take() {
+                        Some(within) => timeout(within, next).await.ok().flatten(),
+                        None => next.await,
+                    };
+                    let Some(bytes) = next else {
+                        break;
+                    };
+                    let event = StreamEvent::Message(id, bytes, from);
+                    if events.send(event).await.is_err() {
+                        break;
                     }
                 }
-            }
-            let _ = events.send(StreamEvent::Closed(id)).await;
-        });
-        self.tasks.spawn(async move {
-            while let Some(bytes) = outgoing.recv().await {
-                if write.write_all(&bytes).await.is_err() {
-                    break;
+            };
+            let writing = async {
+                while let Some(bytes) = outgoing.recv().await {
+                    if write.write_all(&bytes).await.is_err() {
+                        break;
+                    }
                 }
+            };
+            tokio::pin!(writing);
+            let was_read = tokio::select! {
+                () = reading => true,
+                () = &mut writing => false,
+            };
+            // The entry goes with this, if it has not gone.
+            let _ = events.send(StreamEvent::Closed(id)).await;
+            if was_read {
+                // What waits is still said.
+                writing.await;
             }
         });
         id
@@ -161,7 +180,7 @@ impl Driver {
     pub(super) async fn stream_event(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Made(Some((stream, to))) => {
-                let id = self.open_stream(stream, to);
+                let id = self.open_stream(stream, to, None);
                 self.feed(Input::Stream(Some(id))).await;
             }
             StreamEvent::Made(None) => self.feed(Input::Stream(None)).await,
@@ -173,5 +192,23 @@ impl Driver {
                 self.feed(Input::StreamClosed(id)).await;
             }
         }
+    }
+}
+
+/// The next whole message of a connection; nothing at its end, or when it is no SIP.
+async fn next_message(
+    read: &mut OwnedReadHalf,
+    frames: &mut sip::frame::Stream,
+) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        if let Some(bytes) = frames.next().ok()? {
+            return Some(bytes);
+        }
+        let n = read.read(&mut buffer).await.ok()?;
+        if n == 0 {
+            return None;
+        }
+        frames.push(buffer.get(..n).unwrap_or_default());
     }
 }
