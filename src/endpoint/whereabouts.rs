@@ -1,8 +1,8 @@
 //! Where an address lies, seen from this machine: what a person wants to know of a contact's.
 
-use std::net::Ipv4Addr;
+use std::{cell::RefCell, net::Ipv4Addr, time::Duration};
 
-use crate::invitation::Candidate;
+use crate::{clock::Clock, invitation::Candidate};
 
 /// An IPv4 network that an interface of ours is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +43,30 @@ impl std::fmt::Display for Whereabouts {
     }
 }
 
-/// The networks of our interfaces; none when the system does not tell.
+/// For how long what the system told is taken as told. To ask costs more than all else that is done for
+/// an invitation (docs/PERFORMANCE.md), and it is asked several times for each.
+const FRESH: Duration = Duration::from_secs(1);
+
+thread_local! {
+    // Of a thread, because what a thread sees is its network namespace's.
+    static LAST: RefCell<Option<(Clock, Vec<Neighbourhood>)>> = const { RefCell::new(None) };
+}
+
+/// The networks of our interfaces, as they were within the last second; none when the system does not
+/// tell.
 #[must_use]
 pub fn neighbourhoods() -> Vec<Neighbourhood> {
+    LAST.with_borrow_mut(|last| match last {
+        Some((since, near)) if since.now() < FRESH => near.clone(),
+        _ => {
+            let near = asked();
+            *last = Some((Clock::start(), near.clone()));
+            near
+        }
+    })
+}
+
+fn asked() -> Vec<Neighbourhood> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces
         .into_iter()
