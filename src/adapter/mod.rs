@@ -8,6 +8,7 @@ pub mod h323;
 pub mod listen;
 pub mod netmeeting;
 mod one_program;
+mod orders;
 pub mod quake3;
 pub mod record;
 mod relay_tcp;
@@ -18,6 +19,7 @@ pub mod t120;
 
 use std::{path::PathBuf, sync::Arc};
 
+pub use orders::Orders;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -53,7 +55,7 @@ pub struct Task {
     /// Where recordings go.
     pub recordings: PathBuf,
     /// What the dispatcher wants. A closed channel means [`Order::End`].
-    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub orders: Orders,
     /// Where the adapter answers.
     pub reports: mpsc::UnboundedSender<Report>,
 }

@@ -3,9 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use tokio::sync::mpsc;
-
-use super::{Order, Report, Task};
+use super::{Order, Orders, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
     endpoint::mapping::Door,
@@ -104,7 +102,7 @@ impl Task {
 }
 
 /// As [`Task::end_ordered`], while the rest of the task is lent out.
-pub(super) async fn end_ordered(orders: &mut mpsc::UnboundedReceiver<Order>) {
+pub(super) async fn end_ordered(orders: &mut Orders) {
     while !matches!(orders.recv().await, Some(Order::End) | None) {}
 }
 

@@ -78,7 +78,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         call,
         phones,
         recordings,
-        orders: incoming,
+        orders: incoming.into(),
         reports: outgoing,
     };
     shared.tasks.spawn_on(

@@ -61,7 +61,7 @@ impl Running {
             call: Call::default(),
             phones: None,
             recordings: "/nonexistent".into(),
-            orders: incoming,
+            orders: incoming.into(),
             reports: outgoing,
         };
         let kind = bridge.adapter(role).expect("a program that can run here");

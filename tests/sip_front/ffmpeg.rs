@@ -15,6 +15,7 @@ fn ffmpeg(args: &str) -> Program {
             .collect(),
         env: vec![],
         dir: None,
+        confined: None,
         ready: Ready::Started,
         ready_within: Duration::from_secs(1),
         stop: Stop::default(),

@@ -75,7 +75,7 @@ fn start_at(
         call,
         phones: None,
         recordings,
-        orders: orders_in,
+        orders: orders_in.into(),
         reports: reports_out,
     };
     tokio::spawn(adapter::run(AdapterKind::Sip, task));
@@ -343,6 +343,7 @@ async fn running_linphone(dir: &Path, tone: &Path) -> (Program, u16) {
         args: vec!["-c".into(), script.into()],
         env: vec![("HOME".into(), dir.into())],
         dir: None,
+        confined: None,
         ready: Ready::Udp(SocketAddr::from((HERE, port))),
         ready_within: Duration::from_secs(10),
         stop: Stop {
@@ -556,6 +557,7 @@ async fn sipp_calls(scenario: &str, more: &[&str]) {
         args,
         env: vec![("TERM".into(), "dumb".into())],
         dir: Some(dir.path().to_owned()),
+        confined: None,
         ready: Ready::Started,
         ready_within: Duration::from_secs(1),
         stop: Stop::default(),
@@ -705,6 +707,7 @@ fn camera(video: SocketAddrV4) -> Program {
         .to_vec(),
         env: vec![],
         dir: None,
+        confined: None,
         ready: Ready::Started,
         ready_within: Duration::from_secs(1),
         stop: Stop::default(),

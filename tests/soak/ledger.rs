@@ -35,9 +35,6 @@ impl Ledger {
             let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let line: Value = serde_json::from_str(&line).unwrap();
-                if std::env::var_os("SOAK_TRACE").is_some() {
-                    eprintln!("{line}");
-                }
                 let mut seen = noting.lock().unwrap();
                 match line.get("event") {
                     Some(event) => seen.note(event),
@@ -103,9 +100,9 @@ impl Seen {
         );
         match text("kind").as_str() {
             "offered" => {
-                if self.open.insert(id.clone(), application).is_some() {
-                    self.wrong.push(format!("{id} was offered twice"));
-                }
+                let before = self.open.insert(id.clone(), application);
+                let twice = before.map(|_| format!("{id} was offered twice"));
+                self.wrong.extend(twice);
             }
             "ended" => {
                 let why = text("text");

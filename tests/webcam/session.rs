@@ -123,7 +123,7 @@ impl Session {
             call: Call::default(),
             phones: None,
             recordings: recordings.clone(),
-            orders: incoming,
+            orders: incoming.into(),
             reports: outgoing,
         };
         let kind = bridge.adapter(Role::Invitee).unwrap();

@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use crate::{
-    adapter::{Order, Report, Task, netmeeting::Watch, one_program, relay_tcp},
+    adapter::{Order, Orders, Report, Task, netmeeting::Watch, one_program, relay_tcp},
     bridge::AdapterKind,
     endpoint::{mapping::Door, socket},
     negotiation::{Announcement, Remote},
@@ -34,7 +34,7 @@ pub async fn run(mut task: Task) {
         return;
     };
     // Its end is waited for while the rest of the task is lent out.
-    let mut orders = std::mem::replace(&mut task.orders, mpsc::unbounded_channel().1);
+    let mut orders = std::mem::replace(&mut task.orders, mpsc::unbounded_channel().1.into());
     if let Err(why) = serve(&task, &mut orders, port, listener, &remote).await {
         task.fail(why);
     }
@@ -80,7 +80,7 @@ async fn listen(own: Ipv4Addr, port: u16) -> Result<TcpListener, String> {
 /// The handshake is complete. The error is for people.
 async fn serve(
     task: &Task,
-    orders: &mut mpsc::UnboundedReceiver<Order>,
+    orders: &mut Orders,
     port: u16,
     listener: Option<TcpListener>,
     remote: &Remote,

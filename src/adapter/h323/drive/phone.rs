@@ -84,7 +84,7 @@ impl Phone {
             },
             phones: None,
             recordings: task.recordings.clone(),
-            orders: incoming,
+            orders: incoming.into(),
             reports: outgoing,
         };
         let mut front = JoinSet::new();

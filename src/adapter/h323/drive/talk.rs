@@ -11,7 +11,6 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
     time::timeout,
 };
 
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     adapter::{
-        Order, Report, Task,
+        Order, Orders, Report, Task,
         h323::call::{Call, Codec, Ended, Input, Medium, Output, Settings},
     },
     clock::Clock,
@@ -97,7 +96,7 @@ impl Ready {
 /// The call over that connection.
 pub(super) async fn run(
     task: &Task,
-    orders: &mut mpsc::UnboundedReceiver<Order>,
+    orders: &mut Orders,
     ready: Ready,
     arrived: Arrived,
     peers: &Callers,
@@ -156,7 +155,7 @@ type Place = (SocketAddrV4, Option<SocketAddrV4>);
 
 struct Talk<'a> {
     task: &'a Task,
-    orders: &'a mut mpsc::UnboundedReceiver<Order>,
+    orders: &'a mut Orders,
     policy: Policy,
     /// Where the peer calls from, or was called.
     peer: Ipv4Addr,
