@@ -110,6 +110,9 @@ async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
     }
     let mut lab = Lab::new();
     let (left, right) = (lab.router(10, 1), lab.router(11, 2));
+    for router in [&left, &right] {
+        Lab::scatters(router);
+    }
     let (here, there) = (lab.behind(&left, 1, 2), lab.behind(&right, 2, 2));
     let server = Exchange::open(&lab.server()).await;
     let ann = Person::at_home(&here, &server, ANN, ANNS, "").await;
@@ -131,7 +134,7 @@ async fn behind_two_routers_that_let_nothing_in_both_are_told_in_time() {
     // The promise is 15 s.
     tokio::time::timeout(Duration::from_secs(15), told)
         .await
-        .expect("told too late");
+        .unwrap_or_else(|_| panic!("told too late: {:#?} {:#?}", ann.lines(), bob.lines()));
     ann.types(&bob, "/hangup").await;
     bob.shown("is over").await;
     ann.leave().await;

@@ -93,6 +93,15 @@ impl Lab {
         router
     }
 
+    /// Has a router give every conversation another port. Otherwise two calls that cross each other on the
+    /// way open both routers for each other, now and then.
+    pub(crate) fn scatters(router: &Space) {
+        router.nft(
+            "flush chain ip nat post\n\
+             add rule ip nat post oifname \"wan\" masquerade fully-random\n",
+        );
+    }
+
     /// Has a router forward what the machines behind it ask for. Its state is kept in `dir`.
     pub(crate) async fn forwards(
         &self,
