@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared, lock,
-    outbox::Injection,
+    outbox::{Injection, Outbox},
     room::{self, Order},
     switchboard::{Board, Kind},
 };
@@ -67,7 +67,7 @@ pub(super) struct Account {
     leads: Option<Ipv4Addr>,
     /// Where the server sees that.
     seen: Mutex<Option<Ipv4Addr>>,
-    notification: Ways<mpsc::Sender<Injection>>,
+    notification: Ways<Outbox>,
     state: Mutex<State>,
     /// Cancelled when the client has signed out.
     pub(super) stop: CancellationToken,
@@ -131,7 +131,7 @@ impl Account {
         version: u8,
         address: String,
         leads: Option<Ipv4Addr>,
-        notification: Ways<mpsc::Sender<Injection>>,
+        notification: Ways<Outbox>,
     ) -> Arc<Self> {
         let account = Arc::new(Self {
             shared: Arc::clone(shared),
@@ -415,10 +415,7 @@ impl Account {
 
     /// Says something to the client between two commands of the notification server.
     pub(super) fn tell_client(&self, bytes: Vec<u8>) -> bool {
-        let told = self
-            .notification
-            .to_client
-            .try_send(Injection::plain(bytes));
+        let told = self.notification.to_client.put(Injection::plain(bytes));
         told.is_ok()
     }
 
@@ -433,10 +430,7 @@ impl Account {
         state.last_transfer = count % (END_OF_OURS - FIRST_OF_OURS - 1);
         let trid = FIRST_OF_OURS + count;
         let command = format!("XFR {trid} SB\r\n").into_bytes();
-        let asked = self
-            .notification
-            .to_server
-            .try_send(Injection::plain(command));
+        let asked = self.notification.to_server.put(Injection::plain(command));
         if asked.is_ok() {
             // Those nobody waits for any more were never answered.
             state.transfers.retain(|_, waiting| !waiting.is_closed());

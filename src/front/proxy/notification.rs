@@ -7,12 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::net::TcpStream;
 
 use super::{
     Shared,
     account::{Account, Ways, is_ours},
-    outbox::{self, Injection},
+    outbox::Outbox,
     pump::{self, Fate, Handler, Lane},
     tickets::{Key, Ticket},
     written,
@@ -47,15 +47,17 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
     let there = client.peer_addr().ok();
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
-    let (to_server, up_queue) = outbox::outbox();
-    let (to_client, down_queue) = outbox::outbox();
+    let ways = Ways {
+        to_server: Outbox::default(),
+        to_client: Outbox::default(),
+    };
     let up = Lane {
         reading: client_reads,
         writing: server_writes,
         handler: FromClient,
         from: Side::Client,
         first,
-        outbox: up_queue,
+        outbox: ways.to_server.clone(),
     };
     let signed_in = Arc::default();
     let down = Lane {
@@ -69,15 +71,12 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
             there,
             version: 0,
             seen: None,
-            ways: Ways {
-                to_server,
-                to_client,
-            },
+            ways: ways.clone(),
             signed_in: Arc::clone(&signed_in),
         },
         from: Side::Server,
         first: Vec::new(),
-        outbox: down_queue,
+        outbox: ways.to_client.clone(),
     };
     pump::both(up, down, stop, |_| sign_out(&signed_in)).await;
     // Signed in by the last words of a server whose client had left already.
@@ -116,7 +115,7 @@ struct FromServer {
     version: u8,
     /// Where the server sees us.
     seen: Option<Ipv4Addr>,
-    ways: Ways<mpsc::Sender<Injection>>,
+    ways: Ways<Outbox>,
     signed_in: SignedIn,
 }
 

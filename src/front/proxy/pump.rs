@@ -3,10 +3,10 @@
 //! (PROTOCOL.md 12.5). A lane reads nothing while it writes, so a slow reader slows the writer down as
 //! it would without us. A lane that waits holds no buffer: most connections are idle most of the time.
 
-use std::{future::poll_fn, io, mem::MaybeUninit, pin::Pin, task::ready, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, task::ready, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_util::sync::CancellationToken;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 
 use super::outbox::Outbox;
 use crate::msnp::frame::{Item, Side, Splitter};
@@ -208,14 +208,13 @@ where
     }
 }
 
-/// Reads once and gives what came, nothing at the end. The buffer lives no longer than a poll. May be
+/// Reads once and gives what came, nothing at the end. While nothing comes it holds no buffer. May be
 /// dropped and called again.
 async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     poll_fn(|context| {
-        let mut space = [const { MaybeUninit::uninit() }; CHUNK];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut *from).poll_read(context, &mut buffer))?;
-        Ok(buffer.filled().to_vec()).into()
+        let mut buffer = Vec::with_capacity(CHUNK);
+        ready!(poll_read_buf(Pin::new(&mut *from), context, &mut buffer))?;
+        Ok(buffer).into()
     })
     .await
 }

@@ -6,16 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     account::{Account, FIRST_OF_OURS, Outgoing, Ways, is_ours},
     lock,
-    outbox::{self, Injection, Outbox},
+    outbox::{Injection, Outbox},
     pump::{self, End, Fate, Handler, Lane},
 };
 use crate::{
@@ -47,7 +44,7 @@ pub(super) struct Board {
     pub(super) kind: Kind,
     account: Arc<Account>,
     inside: Mutex<Inside>,
-    ways: Ways<mpsc::Sender<Injection>>,
+    ways: Ways<Outbox>,
 }
 
 struct Inside {
@@ -63,8 +60,10 @@ struct Inside {
 impl Board {
     /// A switchboard whose lanes do not run yet.
     pub(super) fn new(kind: Kind, account: &Arc<Account>) -> (Arc<Self>, Ways<Outbox>) {
-        let (to_server, up_queue) = outbox::outbox();
-        let (to_client, down_queue) = outbox::outbox();
+        let ways = Ways {
+            to_server: Outbox::default(),
+            to_client: Outbox::default(),
+        };
         let board = Arc::new(Self {
             kind,
             account: Arc::clone(account),
@@ -75,16 +74,9 @@ impl Board {
                 pending: VecDeque::new(),
                 next: FIRST_OF_OURS,
             }),
-            ways: Ways {
-                to_server,
-                to_client,
-            },
+            ways: ways.clone(),
         });
-        let queues = Ways {
-            to_server: up_queue,
-            to_client: down_queue,
-        };
-        (board, queues)
+        (board, ways)
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -133,7 +125,7 @@ impl Board {
             bytes,
             outgoing: Some(Box::new(outgoing)),
         };
-        match self.ways.to_server.try_send(injection) {
+        match self.ways.to_server.put(injection) {
             Ok(()) => {
                 inside.next += 1;
                 if inside.pending.len() >= MAX_PENDING {
@@ -142,7 +134,7 @@ impl Board {
                 inside.pending.push_back((trid, delivery));
                 Ok(())
             }
-            Err(error) => match error.into_inner().outgoing {
+            Err(injection) => match injection.outgoing {
                 Some(outgoing) => Err(*outgoing),
                 None => Ok(()),
             },
@@ -159,12 +151,7 @@ impl Board {
         let payload = text::KEEP_ALIVE;
         let mut bytes = format!("MSG {} U {}\r\n", inside.next, payload.len()).into_bytes();
         bytes.extend_from_slice(payload);
-        if self
-            .ways
-            .to_server
-            .try_send(Injection::plain(bytes))
-            .is_ok()
-        {
+        if self.ways.to_server.put(Injection::plain(bytes)).is_ok() {
             inside.next += 1;
         }
     }
@@ -185,9 +172,11 @@ impl Board {
     }
 
     fn to_client(&self, bytes: Vec<u8>) -> bool {
-        let sent = self.ways.to_client.try_send(Injection::plain(bytes));
-        sent.inspect_err(|error| tracing::debug!(%error, "proxy: the client takes nothing"))
-            .is_ok()
+        let sent = self.ways.to_client.put(Injection::plain(bytes)).is_ok();
+        if !sent {
+            tracing::debug!("proxy: the client takes nothing");
+        }
+        sent
     }
 
     /// Takes a line of the server. `true`: it answers something of ours.
@@ -309,24 +298,21 @@ pub(super) async fn pass<R1, W1, R2, W2>(
     R2: AsyncRead + Unpin + Send,
     W2: AsyncWrite + Unpin + Send,
 {
-    let lane = |from, first| (from, first, outbox::outbox().1);
-    let (from, first, outbox) = lane(Side::Client, first);
     let up = Lane {
         reading: client.0,
         writing: server.1,
         handler: Nothing,
-        from,
+        from: Side::Client,
         first,
-        outbox,
+        outbox: Outbox::default(),
     };
-    let (from, first, outbox) = lane(Side::Server, Vec::new());
     let down = Lane {
         reading: server.0,
         writing: client.1,
         handler: Nothing,
-        from,
-        first,
-        outbox,
+        from: Side::Server,
+        first: Vec::new(),
+        outbox: Outbox::default(),
     };
     pump::both(up, down, stop, |_| ()).await;
 }

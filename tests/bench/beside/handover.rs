@@ -16,19 +16,23 @@ use msn_handoff::{
     endpoint::{outside::Lookout, policy::Policy},
     event::What,
     invitation::{Command as Verb, Message},
-    launch, negotiation,
+    launch::{self, Plan, Ready, Stop},
+    negotiation,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::measure::{head, micros, percentile, row};
 
-const ROUNDS: usize = 300;
+/// Of the bare start, and of a program that calls; a phone is told to end in words, and takes a while.
+const ROUNDS: usize = 200;
+const CALLS: usize = 40;
 const PEER: &str = "bob@example.com";
 /// The one does nothing but start its program; the other opens the ports of a call before it says yes.
 /// The program starts and stays, so that its start is what is timed.
-const BRIDGES: [(&str, &str, &str); 2] = [
+const BRIDGES: [(&str, usize, &str, &str); 2] = [
     (
         "a program that calls",
+        ROUNDS,
         "Game",
         r#"
 id = "game"
@@ -47,6 +51,7 @@ ready = "started"
     ),
     (
         "a phone (voice)",
+        CALLS,
         "an audio conversation",
         r#"
 id = "voice"
@@ -81,14 +86,13 @@ impl Carrier for Out {
 }
 
 pub(crate) fn rows() {
-    // As the binary does it: through ourselves, so that the kernel ends the program with us.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     head(
         "Handing over (consent given by a rule; in the process, without sockets between)",
-        &["what", "p50 µs", "p95 µs", "beyond the bare start, p50 µs"],
+        &["what", "p50 µs", "p95 µs", "beyond, p50 µs"],
     );
     let mut bare: Vec<f64> = (0..ROUNDS).map(|_| micros(spawn())).collect();
     let bare = line(
@@ -96,18 +100,22 @@ pub(crate) fn rows() {
         &mut bare,
         None,
     );
-    for (name, application, bridge) in BRIDGES {
-        let (mut accepts, mut execs, mut between) = runtime.block_on(rounds(application, bridge));
+    for (name, count, application, bridge) in BRIDGES {
+        let mut times = runtime.block_on(rounds(count, application, bridge));
         line(
             &format!("{name}: INVITE in to ACCEPT out"),
-            &mut accepts,
+            &mut times.accepts,
             None,
         );
-        line("… bare starts in between", &mut between, None);
-        line(
-            &format!("{name}: ACCEPT in to program started"),
-            &mut execs,
+        let alone = line(
+            "… in turn: our start of that program alone, in a session, with its pipes, through our guard",
+            &mut times.alone,
             Some(bare),
+        );
+        line(
+            &format!("{name}: ACCEPT in to program started; beyond that start alone"),
+            &mut times.execs,
+            Some(alone),
         );
     }
     // What our own binary adds between fork and exec is after the start that is timed above.
@@ -144,11 +152,19 @@ fn line(what: &str, times: &mut [f64], beyond: Option<f64>) -> f64 {
     p50
 }
 
-type Times = (Vec<f64>, Vec<f64>, Vec<f64>);
+#[derive(Default)]
+struct Times {
+    /// From INVITE to ACCEPT.
+    accepts: Vec<f64>,
+    /// From the second ACCEPT to the program's start.
+    execs: Vec<f64>,
+    /// Of [`launch::start`], in turn with these.
+    alone: Vec<f64>,
+}
 
 /// Invitations of a peer, each with a cookie of its own.
-async fn rounds(application: &str, bridge: &str) -> Times {
-    launch::programs_die_with_us();
+async fn rounds(count: usize, application: &str, bridge: &str) -> Times {
+    launch::programs_start_through(env!("CARGO_BIN_EXE_msn-handoff").into());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bridge.toml"), bridge).unwrap();
     let limits = negotiation::Limits {
@@ -181,8 +197,8 @@ async fn rounds(application: &str, bridge: &str) -> Times {
         .split('"')
         .find(|part| part.starts_with('{'))
         .unwrap();
-    let (mut accepts, mut execs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
-    for cookie in 1..=ROUNDS {
+    let mut times = Times::default();
+    for cookie in 1..=count {
         let invite = payload(&format!(
             "Application-Name: {application}\r\nApplication-GUID: {guid}\r\nSession-Protocol: SM1\r\n\
              Context-Data: Requested:SIP_A,;Capabilities:SIP_A,;\r\nInvitation-Command: INVITE\r\n\
@@ -190,7 +206,9 @@ async fn rounds(application: &str, bridge: &str) -> Times {
         ));
         let began = Instant::now();
         hub.received(account, PEER, &invite);
-        accepts.push(micros(accepted(&mut sent).await - began));
+        times
+            .accepts
+            .push(micros(accepted(&mut sent).await - began));
 
         let accept = payload(&format!(
             "Invitation-Command: ACCEPT\r\nInvitation-Cookie: {cookie}\r\n\
@@ -202,21 +220,46 @@ async fn rounds(application: &str, bridge: &str) -> Times {
             events.recv().await.unwrap().what,
             What::ProgramStarted { .. }
         ) {}
-        execs.push(micros(began.elapsed()));
+        times.execs.push(micros(began.elapsed()));
 
         let cancel = payload(&format!(
             "Invitation-Command: CANCEL\r\nInvitation-Cookie: {cookie}\r\n\r\n"
         ));
         hub.received(account, PEER, &cancel);
         while !matches!(events.recv().await.unwrap().what, What::Ended { .. }) {}
-        // Its end takes a while, and is not what is timed.
-        while has_children() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        bare.push(micros(spawn()));
+        all_gone().await;
+        times.alone.push(micros(start_alone().await));
     }
     hub.shutdown().await;
-    (accepts, execs, bare)
+    times
+}
+
+/// Waits for the end of what was started: it takes a while, and is not what is timed.
+async fn all_gone() {
+    while has_children() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// What our start of the same program takes by itself.
+async fn start_alone() -> Duration {
+    let plan = Plan {
+        name: "sleep".into(),
+        program: "/usr/bin/sleep".into(),
+        args: vec!["60".into()],
+        env: Vec::new(),
+        dir: None,
+        confined: None,
+        ready: Ready::Started,
+        ready_within: Duration::from_secs(5),
+        stop: Stop::default(),
+    };
+    let began = Instant::now();
+    let mut program = launch::start(&plan).unwrap();
+    let took = began.elapsed();
+    program.stop().await;
+    all_gone().await;
+    took
 }
 
 fn has_children() -> bool {

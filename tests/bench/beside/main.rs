@@ -34,10 +34,6 @@ const ROWS: [(&str, fn()); 6] = [
 ];
 
 fn main() -> ExitCode {
-    // The handover starts programs as the binary does: through itself.
-    if let Some(code) = msn_handoff::launch::became_program() {
-        return code;
-    }
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
