@@ -22,6 +22,7 @@ use crate::msnp::{
     frame::{Item, Side, word},
     profile,
     rewrite::{self, Transfer},
+    roster,
 };
 
 /// Serves a client until both sides are done.
@@ -180,8 +181,12 @@ impl FromServer {
     }
 
     fn sign_in(&self, handle: &str) {
-        if handle.is_empty() || self.account().is_some() {
+        if self.account().is_some() {
             return;
+        }
+        // The server chooses it, and it is shown as a contact's is.
+        if !roster::is_word(handle) {
+            return tracing::warn!(account = handle, "a handle that is none: nothing is done");
         }
         let there = self.there.filter(|there| owner::is_ours(*there, self.own));
         if there.is_none() {
