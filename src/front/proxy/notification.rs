@@ -99,8 +99,12 @@ fn sign_out(signed_in: &SignedIn) {
 struct FromClient;
 
 impl Handler for FromClient {
-    async fn item(&mut self, _: Item<'_>, _: &mut Vec<u8>) -> Fate {
-        Fate::Passes
+    async fn item(&mut self, item: Item<'_>, _: &mut Vec<u8>) -> Fate {
+        match item {
+            // See the other lane.
+            Item::Raw(_) => Fate::Told,
+            Item::Line(_) | Item::Message { .. } => Fate::Passes,
+        }
     }
 }
 
@@ -132,7 +136,9 @@ impl Handler for FromServer {
                 instead.extend_from_slice(&corrected);
                 return Fate::Replaced;
             }
-            Item::Raw(_) => return Fate::Passes,
+            // It may be the end of a command: where every read ends inside another payload there is no
+            // other moment for what we have to say.
+            Item::Raw(_) => return Fate::Told,
         };
         let verb = word(line, 0);
         match verb {
