@@ -29,6 +29,23 @@ pub fn line(text: &str, max: usize) -> String {
     shown
 }
 
+/// Whether it is one word that can be shown as it is: no white space, and nothing that [`line`] takes
+/// out. What stands for somebody must be it, because cleaned it would stand for somebody else.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    let misleads = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
+    !text.is_empty() && !text.contains(misleads)
+}
+
+/// Whether it is one line that can be shown as it is, and not a blank one.
+#[must_use]
+pub fn is_line(text: &str) -> bool {
+    // Separators of lines and paragraphs.
+    let breaks = |c: char| matches!(c, '\u{2028}' | '\u{2029}');
+    let misleads = |c: char| c.is_control() || breaks(c) || is_invisible(c);
+    !text.trim().is_empty() && !text.contains(misleads)
+}
+
 /// Characters that show nothing and change how their neighbours are read: marks of direction
 /// (UAX #9), zero-width characters, tags, the byte order mark.
 fn is_invisible(c: char) -> bool {
@@ -59,6 +76,47 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(line(text, 40), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_shown_as_it_is_or_is_none() {
+        for (text, is) in [
+            ("ann@example.com", true),
+            ("żółć@example.com", true),
+            ("", false),
+            ("a b", false),
+            ("a\u{a0}b", false),
+            ("a\u{2028}b", false),
+            ("a\0", false),
+            ("\u{1b}[2J", false),
+            ("a\u{85}b", false),
+            ("\u{9b}2J", false),
+            ("\u{202e}gpj.exe", false),
+            ("a\u{200b}b", false),
+            ("a\u{feff}", false),
+            ("\u{e0041}", false),
+        ] {
+            assert_eq!(is_word(text), is, "{text:?}");
+            assert!(!is || line(text, 40) == text, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_says_something() {
+        for (text, is) in [
+            ("a voice call", true),
+            ("żółć 你好 שלום", true),
+            ("", false),
+            (" \u{a0}", false),
+            ("a\nb", false),
+            ("a\tb", false),
+            ("a\u{2028}b", false),
+            ("a\u{1b}[2J", false),
+            ("a\u{9b}2J", false),
+            ("a \u{202e}b", false),
+        ] {
+            assert_eq!(is_line(text), is, "{text:?}");
         }
     }
 

@@ -44,7 +44,7 @@ pub async fn run(mut task: Task) {
     let remote = loop {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match bind(&task, &handoff, &mut listeners).await {
-                Ok(()) => announce(&task, &handoff).await,
+                Ok(()) => announce(&mut task, &handoff).await,
                 Err(why) => return task.fail(why),
             },
             Some(Order::Connected(remote)) => break remote,
@@ -65,13 +65,13 @@ pub async fn run(mut task: Task) {
 }
 
 /// Has the router forward the ports, and tells the first of them.
-async fn announce(task: &Task, handoff: &Handoff) {
+async fn announce(task: &mut Task, handoff: &Handoff) {
     let doors: Vec<Door> = handoff.ports.iter().map(Door::tcp).collect();
     if doors.len() > MOST_MAPPED {
         tracing::info!("a router is asked for the first ports only");
     }
     let first = doors.get(..MOST_MAPPED).unwrap_or(&doors);
-    let opened = task.network.open(first).await;
+    let opened = task.open(first).await;
     task.report(Report::Ready(opened.announced));
 }
 
@@ -132,7 +132,7 @@ async fn serve(
         tokio::select! {
             order = task.orders.recv() => match order {
                 // Where the address goes by a context message it is asked for only now.
-                Some(Order::Prepare(_)) => announce(&task, handoff).await,
+                Some(Order::Prepare(_)) => announce(&mut task, handoff).await,
                 Some(Order::Connected(_) | Order::Context(_)) => {}
                 Some(Order::End) | None => return,
             },

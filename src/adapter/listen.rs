@@ -47,7 +47,7 @@ pub async fn run(mut task: Task) {
                 let Some(listening) = listen(&mut task, known.as_ref()).await else {
                     return;
                 };
-                ready(&task, &listening).await;
+                ready(&mut task, &listening).await;
                 return match known {
                     Some(remote) => called(task, listening, &remote).await,
                     None => attend(task, listening).await,
@@ -66,12 +66,12 @@ pub async fn run(mut task: Task) {
     }
 }
 
-async fn ready(task: &Task, listening: &Listening) {
+async fn ready(task: &mut Task, listening: &Listening) {
     let port = listening.port;
     let opened = match (task.bridge.application.port, &listening.gate) {
-        (Some(port), _) => task.network.open(&one_program::doors(port)).await,
-        (None, Some(_)) => task.network.open(&[Door::tcp(port)]).await,
-        (None, None) => task.network.open(&Door::both(port)).await,
+        (Some(port), _) => task.open(&one_program::doors(port)).await,
+        (None, Some(_)) => task.open(&[Door::tcp(port)]).await,
+        (None, None) => task.open(&Door::both(port)).await,
     };
     task.report(Report::Ready(opened.announced));
 }
@@ -193,7 +193,7 @@ async fn attend(mut task: Task, mut listening: Listening) {
         tokio::select! {
             exit = listening.started.ended() => break Next::ProgramEnded(exit),
             order = task.orders.recv() => match order {
-                Some(Order::Prepare(_)) => ready(&task, &listening).await,
+                Some(Order::Prepare(_)) => ready(&mut task, &listening).await,
                 Some(Order::Connected(remote)) => break Next::Connected(remote),
                 Some(Order::Context(_)) => {}
                 Some(Order::End) | None => break Next::Ended,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::{Order, Orders, Report, Task};
 use crate::{
     bridge::{AdapterKind, Handoff, Medium, Value, Values},
-    endpoint::mapping::Door,
+    endpoint::{mapping::Door, place::Opened},
     launch::{self, PrivateDir, Program},
     negotiation::{Announcement, Port, Remote, Transport},
 };
@@ -73,12 +73,20 @@ impl Task {
         });
     }
 
+    /// Has the router forward these ports and says what the peer is told of them. From then on that is
+    /// no address of the peer's: we would talk to ourselves.
+    pub(super) async fn open(&mut self, doors: &[Door]) -> Opened {
+        let opened = self.network.open(doors).await;
+        self.policy.add_own(opened.at.into());
+        opened
+    }
+
     /// Tells the address that was asked for. A router is asked for the port only where we listen.
-    pub(super) async fn ready(&self) {
+    pub(super) async fn ready(&mut self) {
         let application = &self.bridge.application;
         let listens = application.must_listen(self.role, Announcement::Accept);
         let announced = match application.port {
-            Some(port) if listens => self.network.open(&doors(port)).await.announced,
+            Some(port) if listens => self.open(&doors(port)).await.announced,
             port => self.network.announced(port.map(|port| port.number)),
         };
         self.report(Report::Ready(announced));
@@ -294,4 +302,44 @@ pub(super) fn known(task: &Task) -> Values {
         values.set("peer", peer);
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        bridge::Registry,
+        config::Call,
+        endpoint::{place::Network, policy::Policy},
+        negotiation::{InvitationId, Role},
+    };
+
+    /// Whatever adapter it is that tells it.
+    #[tokio::test]
+    async fn what_the_peer_was_told_is_no_address_of_the_peers() {
+        let own = Ipv4Addr::LOCALHOST;
+        let registry = Registry::load(&[]).unwrap();
+        let mut task = Task {
+            invitation: InvitationId(1),
+            role: Role::Invitee,
+            bridge: registry.by_id("voice").unwrap().clone(),
+            peer: "bob@example.com".into(),
+            media: Vec::new(),
+            network: Network::plain(own),
+            policy: Policy::new(own, Vec::new()),
+            call: Call::default(),
+            phones: None,
+            recordings: "/nonexistent".into(),
+            orders: mpsc::unbounded_channel().1.into(),
+            reports: mpsc::unbounded_channel().0,
+        };
+        assert!(task.policy.check(own, 4_000).is_ok());
+        let told = task.open(&[Door::tcp(4_000)]).await.at;
+        assert_eq!(told, SocketAddrV4::new(own, 4_000));
+        let refused = task.policy.check(own, 4_000).unwrap_err().to_string();
+        assert_eq!(refused, "127.0.0.1:4000 is where we listen ourselves");
+        assert!(task.policy.check(own, 4_001).is_ok());
+    }
 }

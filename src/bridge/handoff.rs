@@ -16,8 +16,12 @@ use crate::{
     launch::{self, Confinement, Plan, PrivateDir, Ready, Stop},
     media::sdp::Format,
     negotiation::Role,
+    shown,
     wine::{Game, Wanted},
 };
+
+/// The longest text of a file's that is told to be missing, in characters.
+const LONGEST: usize = 400;
 
 /// What part of a session a handoff takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -232,10 +236,10 @@ fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> {
 #[non_exhaustive]
 pub enum Missing {
     /// The program is not installed.
-    #[error("{0} is not installed")]
+    #[error("{} is not installed", clean(.0))]
     Program(String),
     /// The program that is installed has no such option.
-    #[error("the {program} that is installed has no option {option}")]
+    #[error("the {program} that is installed has no option {}", clean(option))]
     Option {
         /// The program.
         program: String,
@@ -243,19 +247,24 @@ pub enum Missing {
         option: String,
     },
     /// A file does not exist.
-    #[error("{0} does not exist")]
+    #[error("{} does not exist", clean(.0))]
     File(String),
     /// A Windows game is not in the prefix.
-    #[error("{0} was not found")]
+    #[error("{} was not found", clean(.0))]
     Game(String),
     /// None of the alternatives is there: no display, no sound.
-    #[error("there is no {what} here: neither {}", alternatives.join(" nor "))]
+    #[error("there is no {what} here: neither {}", clean(&alternatives.join(" nor ")))]
     All {
         /// What it is about.
         what: String,
         /// All of them.
         alternatives: Vec<String>,
     },
+}
+
+/// A bridge file named it, and it is read in a terminal and in the chat window.
+fn clean(text: &str) -> String {
+    shown::line(text, LONGEST)
 }
 
 /// Why a plan cannot be made.
@@ -581,6 +590,17 @@ mod tests {
                 full,
                 &["phone", "wine", "/b", "/b/x.so"],
                 Some("there is no place for it here: neither $DISPLAY nor $XDG_RUNTIME_DIR/pulse"),
+            ),
+            // What a stranger's file names is read in a terminal.
+            (
+                "run = [\"phone\"]\nrequires.help = [\"-\\u001b[2J\"]\n",
+                &["phone"],
+                Some("the phone that is installed has no option - [2J"),
+            ),
+            (
+                "run = [\"phone\"]\nrequires.files = [\"/a\\u202e\\u001b[2J\"]\n",
+                &["phone"],
+                Some("/a [2J does not exist"),
             ),
             (full, &["phone", "wine", "/b", "/b/x.so", "DISPLAY"], None),
             (

@@ -24,6 +24,7 @@ use crate::{
     negotiation::{
         AddressForm, Application, ContextData, ContextRule, Dialect, Listens, Port, Role, Transport,
     },
+    shown,
     wine::{Pattern, Wanted},
 };
 
@@ -58,7 +59,7 @@ struct Head {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     id: Spanned<String>,
-    name: String,
+    name: Spanned<String>,
     guids: Spanned<Vec<Spanned<String>>>,
     announce: Spanned<String>,
     url: Option<Spanned<String>>,
@@ -66,8 +67,8 @@ struct File {
     unclaimed: Unclaimed,
     #[serde(rename = "enabled")]
     _enabled: Option<bool>,
-    install: Option<String>,
-    note: Option<String>,
+    install: Option<Spanned<String>>,
+    note: Option<Spanned<String>>,
     negotiation: Negotiation,
     #[serde(default)]
     handoff: Vec<Spanned<RawHandoff>>,
@@ -199,7 +200,7 @@ struct RawHandoff {
     formats: Vec<Spanned<String>>,
     wine: Option<RawWine>,
     to: Option<Spanned<String>>,
-    shares: Option<String>,
+    shares: Option<Spanned<String>>,
     idle: Option<u16>,
     #[serde(default)]
     keep: RawKeep,
@@ -246,12 +247,12 @@ struct Requires {
     #[serde(default)]
     help: Vec<Spanned<String>>,
     #[serde(default)]
-    any_env: Vec<String>,
+    any_env: Vec<Spanned<String>>,
     #[serde(default)]
     files: Vec<Spanned<String>>,
     #[serde(default)]
     any_files: Vec<Spanned<String>>,
-    any_what: Option<String>,
+    any_what: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -320,8 +321,8 @@ pub(super) fn read(source: &Source, origin: Origin) -> Result<Reading, BridgeErr
         application: Arc::new(application),
         handoffs,
         unclaimed: raw.unclaimed,
-        install: raw.install.clone(),
-        note: raw.note.clone(),
+        install: raw.install.clone().map(Spanned::into_inner),
+        note: raw.note.clone().map(Spanned::into_inner),
         origin,
     })))
 }
@@ -348,18 +349,15 @@ fn application(place: &Read<'_, File>) -> Result<Application, BridgeError> {
     let Some(first) = guids.first() else {
         return Err(place.error(raw.guids.span(), "is empty: name at least one GUID"));
     };
-    // Both go out in an INVITE, line by line.
-    for text in [Some(&raw.announce), raw.url.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if text.get_ref().trim().is_empty() || text.get_ref().chars().any(char::is_control) {
-            return Err(place.error(text.span(), "write one line of text, and not an empty one"));
-        }
+    // The first two go out in an INVITE, line by line; people read the others.
+    let texts = [Some(&raw.announce), raw.url.as_ref(), Some(&raw.name)];
+    let more = [raw.install.as_ref(), raw.note.as_ref()];
+    for text in texts.into_iter().chain(more).flatten() {
+        one_line(place, text)?;
     }
     let negotiation = &raw.negotiation;
     let mut application = Application::new(raw.id.get_ref(), *first, raw.announce.get_ref());
-    application.name.clone_from(&raw.name);
+    application.name.clone_from(raw.name.get_ref());
     application.guids = guids;
     application.url = raw.url.as_ref().map(|url| url.get_ref().clone());
     application.dialect = match negotiation.dialect {
@@ -409,6 +407,16 @@ fn application(place: &Read<'_, File>) -> Result<Application, BridgeError> {
         }),
     };
     Ok(application)
+}
+
+/// That a text can be shown as it is, in a terminal and in the chat window.
+fn one_line(place: &Read<'_, File>, text: &Spanned<String>) -> Result<(), BridgeError> {
+    if shown::is_line(text.get_ref()) {
+        return Ok(());
+    }
+    let message = "write one line of text, and not an empty one: no control characters, no marks of \
+                   direction";
+    Err(place.error(text.span(), message))
 }
 
 /// On the wire a GUID is opaque; in a file a missing group is a slip of the pen. One known GUID has
@@ -463,6 +471,12 @@ fn handoff(
 ) -> Result<Handoff, BridgeError> {
     let raw = raw.get_ref();
     let start = raw.name.span();
+    let told = [Some(&raw.name), raw.shares.as_ref()];
+    let required = [raw.requires.any_what.as_ref()].into_iter();
+    let required = required.chain(raw.requires.any_env.iter().map(Some));
+    for text in told.into_iter().chain(required).flatten() {
+        one_line(place, text)?;
+    }
     check_names(place, raw)?;
     let own: Vec<String> = raw
         .files
@@ -593,7 +607,7 @@ fn handoff(
             .collect::<Result<_, _>>()?,
         to,
         to_port,
-        shares: raw.shares.clone(),
+        shares: raw.shares.clone().map(Spanned::into_inner),
         idle: seconds(raw.idle, IDLE),
         keep: keep(&raw.keep),
         wait: seconds(raw.wait, Duration::ZERO),
@@ -631,9 +645,14 @@ fn handoff(
                 .map(|option| option.get_ref().clone())
                 .collect(),
             files: all(&raw.requires.files, template)?,
-            any_env: raw.requires.any_env.clone(),
+            any_env: raw
+                .requires
+                .any_env
+                .iter()
+                .map(|name| name.get_ref().clone())
+                .collect(),
             any_files: all(&raw.requires.any_files, template)?,
-            any_what: raw.requires.any_what.clone(),
+            any_what: raw.requires.any_what.clone().map(Spanned::into_inner),
         },
         ready,
         ready_within: ready_within(place, raw)?,
@@ -858,7 +877,7 @@ fn check_named_program(
     at: Range<usize>,
     program: &str,
 ) -> Result<(), BridgeError> {
-    if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
+    if !shown::is_line(program) || (program.contains('/') && !program.starts_with('/')) {
         let message = "name a program that PATH finds, or its whole path from /";
         return Err(place.error(at, message));
     }

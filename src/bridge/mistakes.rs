@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::{Origin, manifest, source::Source};
+use crate::shown;
 
 /// A file without a mistake.
 const RIGHT: &str = r#"id = "my-game"
@@ -151,6 +152,20 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "4:12: announce: write one line of text, and not an empty one"),
     ("http://game.example/", " ",
         "5:7: url: write one line of text, and not an empty one"),
+    ("name = \"My Game\"", "name = \"My \\u001b[2JGame\"",
+        "2:8: name: write one line of text, and not an empty one: no control characters"),
+    ("url =", "install = \"\\u202egame\"\nurl =",
+        "5:11: install: write one line of text, and not an empty one"),
+    ("url =", "note = \"a\\nb\"\nurl =",
+        "5:8: note: write one line of text, and not an empty one"),
+    ("\"the game\"", "\"the\\u009b2J game\"",
+        "12:8: handoff[0].name: write one line of text, and not an empty one"),
+    ("run =", "shares = \"\\u001b[2J\"\nrun =",
+        "14:10: handoff[0].shares: write one line of text, and not an empty one"),
+    ("programs = [\"wine\"]", "any-what = \"\\u001b\"",
+        "17:12: handoff[0].requires.any-what: write one line of text, and not an empty one"),
+    ("programs = [\"wine\"]", "any-env = [\"A\", \"\\u001b\"]",
+        "17:17: handoff[0].requires.any-env[1]: write one line of text, and not an empty one"),
     ("run =", "to = \"example.com\"\nrun =",
         "14:6: handoff[0].to: "),
     ("run =", "ports = \"7-3\"\nrun =",
@@ -163,6 +178,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "14:19: handoff[0].run[1]: there is no placeholder {file.other}"),
     ("\"my-game\", ", "\"{dir}/x\", ",
         "14:8: handoff[0].run[0]: the program is named here, not computed: no placeholder in it"),
+    ("\"my-game\", ", "\"/bin/\\u001b[2J\", ",
+        "14:8: handoff[0].run[0]: name a program that PATH finds, or its whole path from /"),
     ("\"my-game\", ", "\"./x\", ",
         "14:8: handoff[0].run[0]: name a program that PATH finds, or its whole path from /"),
     ("\"my-game\", ", "\"/bin/sh\", \"-c\", ",
@@ -206,6 +223,26 @@ fn a_recorder_whose_port_nobody_learns_is_one() {
         told.starts_with("my-game.toml:7:8: handoff[0].name: nobody would learn the port"),
         "{told}"
     );
+}
+
+/// Who checks a file that somebody else wrote reads this in a terminal.
+#[test]
+fn what_a_file_says_is_repeated_in_one_clean_line() {
+    for (from, to) in [
+        ("\"ip:port\"", "\"\\u001b[2J\\u202e\""),
+        ("address =", "\"\\u001b[2J\\nadr\" ="),
+        ("\"my-game\"\nname", "\"\\u009b\"\nname"),
+        ("{peer.ip}", "{\\u001b[2J}"),
+        ("{peer.ip}", "{file.\\u202e}"),
+        ("\"wine\"", "\"\\u001b[2J/wine\""),
+        ("settings =", "\"\\u001b\\u202e/\" ="),
+        ("4000", "\"\\u001b[2J\""),
+        ("url = \"", "url = \"\u{1b}[2J\u{202e}"),
+        ("url = ", "\u{1b}[2J\u{202e} = "),
+    ] {
+        let told = told(&RIGHT.replacen(from, to, 1)).unwrap();
+        assert!(shown::is_line(&told), "{told:?}");
+    }
 }
 
 #[test]

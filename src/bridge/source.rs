@@ -6,7 +6,7 @@
 //! because who adds a program wants it used.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -18,9 +18,12 @@ use toml::{
 };
 
 use super::words::in_words;
+use crate::shown;
 
 /// The longest excerpt of a file in a message, in characters.
 const EXCERPT: usize = 60;
+/// The longest message, in characters: some list every key.
+const LONGEST: usize = 4_000;
 
 /// What is wrong with a bridge file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,16 +48,18 @@ pub struct Place {
     pub key: String,
 }
 
+/// One clean line: the message may repeat what the file says, and the file may be a stranger's.
 impl fmt::Display for BridgeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        let mut text = self.file.display().to_string();
         if let Some(place) = &self.place {
-            write!(f, ":{}:{}", place.line, place.column)?;
+            let _ = write!(text, ":{}:{}", place.line, place.column);
             if !place.key.is_empty() {
-                write!(f, ": {}", place.key)?;
+                let _ = write!(text, ": {}", place.key);
             }
         }
-        write!(f, ": {}", self.message)
+        let _ = write!(text, ": {}", self.message);
+        f.write_str(&shown::line(&text, LONGEST))
     }
 }
 
@@ -230,7 +235,7 @@ fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> String {
 fn walk_table(table: &DeTable<'_>, span: &Range<usize>, prefix: &str, found: &mut String) {
     for (key, value) in table {
         let dot = if prefix.is_empty() { "" } else { "." };
-        let path = format!("{prefix}{dot}{}", shown(key.get_ref()));
+        let path = format!("{prefix}{dot}{}", shown::line(key.get_ref(), EXCERPT));
         if holds(&key.span(), span) {
             found.clone_from(&path);
         }
@@ -255,14 +260,6 @@ fn walk_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &str, fou
 
 fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
     outer.contains(&inner.start) && inner.end <= outer.end
-}
-
-/// A key for people: no control characters, no novel.
-fn shown(key: &str) -> String {
-    key.chars()
-        .filter(|c| !c.is_control())
-        .take(EXCERPT)
-        .collect()
 }
 
 #[cfg(test)]

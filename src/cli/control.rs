@@ -11,7 +11,12 @@ use crate::{
         protocol::{Done, Happened, Id, Listed, Verb, Which},
         socket,
     },
+    shown,
 };
+
+/// The longest text from the socket that is printed, in characters; a refusal may list applications.
+const LONGEST: usize = 200;
+const LONGEST_REFUSAL: usize = 2000;
 
 /// How a running `msn-handoff` is reached, and how it is told what it said.
 #[derive(Debug, clap::Args)]
@@ -77,8 +82,13 @@ pub(super) enum Act {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(error)
+        Self::new(shown::line(&error.to_string(), LONGEST_REFUSAL))
     }
+}
+
+/// Fit for a terminal: whoever listens at the socket wrote it.
+fn plain(text: &str) -> String {
+    shown::line(text, LONGEST)
 }
 
 impl Door {
@@ -141,7 +151,8 @@ pub(super) fn on_one(act: Act, arguments: &OnOne, config: &Config) -> Result<(),
         let done = client.ask(act.verb(which)).await?;
         Ok::<_, Failure>((done, meant))
     })?;
-    let words = format!("{} with {}: {}\n", meant.name, meant.peer, act.done());
+    let (name, peer) = (plain(&meant.name), plain(&meant.peer));
+    let words = format!("{name} with {peer}: {}\n", act.done());
     door.print(&done, &words).map(drop)
 }
 
@@ -208,7 +219,10 @@ fn meant(which: &[String], act: Act, open: Vec<Listed>) -> Result<Listed, Failur
             meant.push(last);
             let ids: Vec<String> = meant
                 .iter()
-                .map(|it| format!("{} ({} with {})", it.invitation, it.application, it.peer))
+                .map(|it| {
+                    let (application, peer) = (plain(&it.application), plain(&it.peer));
+                    format!("{} ({application} with {peer})", it.invitation)
+                })
                 .collect();
             Err(Failure::new(format!("which one? {}", ids.join(", "))))
         }
@@ -217,8 +231,8 @@ fn meant(which: &[String], act: Act, open: Vec<Listed>) -> Result<Listed, Failur
 
 fn table(done: &Done) -> String {
     let mut text = String::new();
-    let accounts = done.accounts.as_deref().unwrap_or_default();
-    let _ = match accounts {
+    let accounts: Vec<String> = done.accounts.iter().flatten().map(|it| plain(it)).collect();
+    let _ = match accounts.as_slice() {
         [] => writeln!(text, "nobody is signed in"),
         some => writeln!(text, "signed in: {}", some.join(", ")),
     };
@@ -227,7 +241,10 @@ fn table(done: &Done) -> String {
         let _ = write!(
             text,
             "{}  {} {way} {}: {}",
-            it.invitation, it.name, it.peer, it.state
+            it.invitation,
+            plain(&it.name),
+            plain(&it.peer),
+            plain(&it.state)
         );
         if it.asks {
             text.push_str("; waits for accept or decline");
@@ -249,13 +266,16 @@ fn table(done: &Done) -> String {
 fn words(event: &Happened) -> String {
     let mut line = format!(
         "{}  {} with {}: {}",
-        event.invitation, event.name, event.peer, event.kind
+        event.invitation,
+        plain(&event.name),
+        plain(&event.peer),
+        plain(&event.kind)
     );
     for more in [&event.program, &event.address, &event.lies, &event.text]
         .into_iter()
         .flatten()
     {
-        let _ = write!(line, "; {}", crate::shown::line(more, 200));
+        let _ = write!(line, "; {}", plain(more));
     }
     line.push('\n');
     line
@@ -322,6 +342,60 @@ mod tests {
             }
         }
         assert!(meant(&[], Act::Accept, vec![]).is_err());
+    }
+
+    /// Whoever listens at the socket may say anything.
+    #[test]
+    fn what_the_socket_says_is_printed_in_clean_lines() {
+        for hostile in [
+            "\u{1b}]0;x\u{7}",
+            "a\n9.9  b",
+            "\u{202e}gpj",
+            "\u{9b}2J",
+            "\0",
+        ] {
+            let mut one = listed(1, hostile, hostile, false);
+            one.state = hostile.into();
+            let done = Done {
+                accounts: Some(vec![hostile.into()]),
+                invitations: Some(vec![one.clone()]),
+                ..Done::default()
+            };
+            let happened = Happened {
+                kind: hostile.into(),
+                invitation: one.invitation,
+                account: hostile.into(),
+                peer: hostile.into(),
+                application: hostile.into(),
+                name: hostile.into(),
+                role: hostile.into(),
+                takes: None,
+                address: Some(hostile.into()),
+                lies: Some(hostile.into()),
+                program: Some(hostile.into()),
+                pid: None,
+                text: Some(hostile.into()),
+                seconds: None,
+            };
+            let which = meant(&[], Act::HangUp, vec![one.clone(), one]).unwrap_err();
+            let refused = Failure::from(ClientError::Refused {
+                reason: hostile.into(),
+                message: hostile.into(),
+            });
+            for (text, lines) in [
+                (table(&done), 2),
+                (words(&happened), 1),
+                (format!("{which}\n"), 1),
+                (format!("{refused}\n"), 1),
+            ] {
+                assert_eq!(text.lines().count(), lines, "{text:?}");
+                let clean = |line: &str| {
+                    line.split(' ')
+                        .all(|it| it.is_empty() || shown::is_word(it))
+                };
+                assert!(text.lines().all(clean), "{text:?}");
+            }
+        }
     }
 
     #[test]

@@ -460,6 +460,17 @@ mod tests {
         assert_eq!(config.negotiation_timers().offer, Duration::from_secs(120));
     }
 
+    /// Whoever reaches the port can log in through us.
+    #[test]
+    fn clients_connect_on_this_machine_unless_the_user_says_otherwise() {
+        for nothing in ["", "[proxy]\nserver = \"msnmsgr.example.net:1863\"\n"] {
+            let listen = read(nothing).unwrap().proxy.listen;
+            assert_eq!(listen, (Ipv4Addr::LOCALHOST, 1863).into());
+        }
+        let other = read("[proxy]\nlisten = \"0.0.0.0:1863\"\n").unwrap();
+        assert!(other.proxy.listen.ip().is_unspecified());
+    }
+
     #[test]
     fn every_key_is_documented() {
         // An unknown key makes the reader list all it knows, section by section.

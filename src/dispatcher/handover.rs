@@ -94,9 +94,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
                 network.outside.profile = seen_ip;
             }
             let closing = network.outside.closing.clone();
-            let here = whereabouts::neighbourhoods();
-            let here = here.into_iter().map(|it| it.own).collect();
-            let policy = policy.announcing(announce, here);
+            let policy = policy.announcing(announce, whereabouts::neighbourhoods());
             adapter::run(kind, task(network, policy)).await;
             Network::closed(closing).await;
         },

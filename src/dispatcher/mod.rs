@@ -38,6 +38,7 @@ use crate::{
         policy::Policy,
     },
     event::Event,
+    msnp::roster,
     negotiation,
 };
 use account::Account;
@@ -242,6 +243,11 @@ impl Invitations for Dispatcher {
     }
 
     fn received(&self, id: AccountId, peer: &str, payload: &[u8]) -> Verdict {
+        // It would be shown in the terminal, on the desktop and to programs; the client gets it.
+        if !roster::is_word(peer) {
+            tracing::debug!(peer, "an invitation of a handle that is none");
+            return Verdict::Pass;
+        }
         let mut accounts = self.shared.lock();
         let ending = accounts.ending;
         match accounts.here(id) {

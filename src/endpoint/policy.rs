@@ -10,6 +10,8 @@ use std::{
 
 use tracing::debug;
 
+use super::whereabouts::Neighbourhood;
+
 /// The last of the ports that are the system's (RFC 6335 section 6).
 const SYSTEM_PORTS: u16 = 1023;
 
@@ -19,8 +21,8 @@ pub struct Policy {
     loopback: bool,
     allowed: Vec<Network>,
     own: Vec<SocketAddrV4>,
-    /// Addresses of this machine.
-    here: Vec<Ipv4Addr>,
+    /// The networks that this machine is in.
+    near: Vec<Neighbourhood>,
 }
 
 /// A range of IPv4 addresses, written `192.0.2.0/24` or as one address.
@@ -101,15 +103,15 @@ impl Policy {
             loopback: announced.is_loopback(),
             allowed,
             own: Vec::new(),
-            here: Vec::new(),
+            near: Vec::new(),
         }
     }
 
-    /// The same, for another address that peers are told, on a machine that has these.
+    /// The same, for another address that peers are told, on a machine in these networks.
     #[must_use]
-    pub fn announcing(mut self, announced: Ipv4Addr, here: Vec<Ipv4Addr>) -> Self {
+    pub fn announcing(mut self, announced: Ipv4Addr, near: Vec<Neighbourhood>) -> Self {
         self.loopback = announced.is_loopback();
-        self.here = here;
+        self.near = near;
         self
     }
 
@@ -117,6 +119,12 @@ impl Policy {
     /// ourselves. No configuration permits it.
     #[must_use]
     pub fn with_own(mut self, listening: SocketAddr) -> Self {
+        self.add_own(listening);
+        self
+    }
+
+    /// As [`Policy::with_own`].
+    pub fn add_own(&mut self, listening: SocketAddr) {
         match listening {
             SocketAddr::V4(listening) => self.own.push(listening),
             // `[::]` listens on IPv4 as well.
@@ -126,7 +134,6 @@ impl Policy {
             }
             SocketAddr::V6(_) => {}
         }
-        self
     }
 
     /// Where it listens everywhere we know only that the loopback addresses are ours.
@@ -210,8 +217,11 @@ impl Policy {
             return Ok(Allowed(address));
         }
         // Whoever announces a loopback address has everybody on this machine.
-        if !self.loopback && self.here.contains(&ip) {
+        if !self.loopback && self.near.iter().any(|network| network.own == ip) {
             return refuse(Why::Loopback);
+        }
+        if self.near.iter().any(|network| network.reaches_all(ip)) {
+            return refuse(Why::Broadcast);
         }
         match special(ip) {
             None => Ok(Allowed(address)),
@@ -452,10 +462,66 @@ mod tests {
         );
     }
 
+    fn network(own: &str, mask: &str) -> Neighbourhood {
+        Neighbourhood {
+            own: ip(own),
+            mask: ip(mask),
+        }
+    }
+
+    /// What goes there reaches every machine of the network, and each may answer.
+    #[test]
+    fn the_broadcast_addresses_of_our_networks_are_refused() {
+        let near = || {
+            vec![
+                network("192.168.1.20", "255.255.255.0"),
+                network("10.7.7.7", "255.255.240.0"),
+                // Two machines and no more, one machine, and what the system does not tell.
+                network("172.16.0.1", "255.255.255.254"),
+                network("172.16.9.1", "255.255.255.255"),
+                network("172.17.0.1", "0.0.0.0"),
+                network("127.0.0.1", "255.0.0.0"),
+            ]
+        };
+        let lan = ip("192.168.1.20");
+        for announced in [lan, Ipv4Addr::LOCALHOST] {
+            let policy = Policy::new(announced, Vec::new()).announcing(announced, near());
+            for (address, why) in [
+                ("192.168.1.255", Some(Why::Broadcast)),
+                // So did the BSD of long ago, and some systems still obey.
+                ("192.168.1.0", Some(Why::Broadcast)),
+                ("192.168.1.254", None),
+                ("192.168.2.255", None),
+                ("10.7.15.255", Some(Why::Broadcast)),
+                ("10.7.0.0", Some(Why::Broadcast)),
+                ("10.7.1.255", None),
+                ("172.16.0.0", None),
+                ("172.17.255.255", None),
+                ("127.255.255.255", Some(Why::Broadcast)),
+            ] {
+                let refused = policy.check(ip(address), 5_060).err().map(|it| it.why);
+                assert_eq!(refused, why, "{address}");
+            }
+        }
+        let allowed = vec!["192.168.1.0/24".parse().unwrap()];
+        let policy = Policy::new(lan, allowed).announcing(lan, near());
+        assert!(policy.check(ip("192.168.1.255"), 5_060).is_ok());
+        let told = policy.check(ip("10.7.15.255"), 5_060).unwrap_err();
+        assert_eq!(
+            told.to_string(),
+            "10.7.15.255:5060 is a broadcast address; `allow` under [network] in the configuration can permit it"
+        );
+    }
+
     #[test]
     fn our_own_addresses_are_refused_unless_everybody_is_on_this_machine() {
         let lan = Ipv4Addr::new(192, 168, 1, 20);
-        let here = || vec![lan, Ipv4Addr::LOCALHOST];
+        let here = || {
+            vec![
+                network("192.168.1.20", "255.255.255.0"),
+                network("127.0.0.1", "255.0.0.0"),
+            ]
+        };
         let policy = Policy::new(lan, Vec::new()).announcing(lan, here());
         let refusal = policy.check(lan, 2_222).unwrap_err().to_string();
         assert!(refusal.contains("on this machine"), "{refusal}");

@@ -129,6 +129,15 @@ pub fn sort(candidates: &mut [Candidate], near: &[Neighbourhood], public: Option
 }
 
 impl Neighbourhood {
+    /// Whether it is the address of everybody there: the last one, or, as the first systems had it, the
+    /// first. A network of two machines has none (RFC 3021).
+    #[must_use]
+    pub fn reaches_all(&self, ip: Ipv4Addr) -> bool {
+        let rest = !self.mask & ip;
+        let has_one = !self.mask > Ipv4Addr::new(0, 0, 0, 1);
+        has_one && self.contains(ip) && (rest == !self.mask || rest.is_unspecified())
+    }
+
     fn contains(&self, ip: Ipv4Addr) -> bool {
         // A mask of nothing would make the whole world our neighbours.
         !self.mask.is_unspecified() && self.own & self.mask == ip & self.mask

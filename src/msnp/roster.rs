@@ -2,6 +2,7 @@
 //! person may be listed twice, as `handle` and as `handle;{machine}`, and is still one person.
 
 use super::frame::word;
+use crate::shown;
 
 /// More entries than any switchboard has; further ones are not kept.
 const MAX_ENTRIES: usize = 256;
@@ -18,12 +19,11 @@ pub fn same(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 
-/// Whether it can stand in a command as one word. What a person typed need not; what a server listed
-/// does.
+/// Whether it can stand in a command, and on a screen, as one word. What a person typed need not, and
+/// what a server lists is free of blanks only.
 #[must_use]
 pub fn is_word(handle: &str) -> bool {
-    let splits = |c: char| c.is_whitespace() || c.is_control();
-    !handle.is_empty() && !handle.contains(splits)
+    shown::is_word(handle)
 }
 
 #[derive(Debug)]
@@ -254,6 +254,7 @@ mod tests {
             "a\0",
             "a\u{1b}[2J",
             "a\u{85}b",
+            "\u{202e}moc.elpmaxe@nna",
         ] {
             assert!(!is_word(bad), "{bad:?}");
         }

@@ -1,4 +1,5 @@
-//! Every test and every fuzz target that docs/SECURITY.md names is there, and every target is named.
+//! Every test and every fuzz target that docs/SECURITY.md names is there, and every target is named; and
+//! where figures belong stand figures.
 
 use std::{fs, path::Path};
 
@@ -37,5 +38,20 @@ fn what_the_page_names_is_there() {
     let targets = manifest.split("[[bin]]\nname = \"").skip(1);
     for target in targets.map(|rest| rest.split('"').next().unwrap()) {
         assert!(page.contains(&format!("\n| `{target}` |")), "{target}");
+    }
+}
+
+/// A word in capitals that stands alone was written for somebody to replace.
+#[test]
+fn nothing_is_left_to_be_filled_in() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/SECURITY.md", "docs/PERFORMANCE.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let is_left = |line: &&str| {
+            let line = line.trim();
+            !line.is_empty() && line.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        };
+        let left: Vec<&str> = text.lines().filter(is_left).collect();
+        assert!(left.is_empty(), "{page}: {left:?}");
     }
 }

@@ -279,6 +279,32 @@ async fn what_the_client_says_in_a_lent_conversation_is_refused_when_nobody_can_
     stage.front.end().await;
 }
 
+/// Nothing keeps a payload so long for a switchboard that is not there yet.
+#[tokio::test]
+async fn a_switchboard_that_opens_while_the_client_says_something_long_gets_what_is_said_next() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut client = lent(&mut stage, &mut notification).await;
+    client.says("MSG 2 N 6000\r\nOUT\r\nhalf").await;
+    // It will not reach anybody, and by now the room is in the middle of it.
+    client.hears("NAK 2\r\n").await;
+    let carrier = stage.front.fake.carrier(ME);
+    carrier.send(ANN, b"first".to_vec(), Delivery(InvitationId(1)));
+    let mut server = crate::invitations::opened(&mut stage, &mut notification, "").await;
+    server.says(format!("JOI {ANN} Ann\r\n")).await;
+    server.hears("MSG 900000000 N 5\r\nfirst").await;
+    // Not as a conversation yet, but what the contact says is heard.
+    let said = message(&format!("{ANN} Ann"), &chat("are you there?"));
+    server.says(&said).await;
+    client.hears(&said).await;
+    let next = message("3 N", &chat("here I am"));
+    client.says("x".repeat(6000 - 9) + &next).await;
+    server.hears(&next).await;
+    server.says("BYE bob@example.com\r\n").await;
+    client.hears("BYE bob@example.com\r\n").await;
+    stage.front.end().await;
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_answer_is_rung_again_by_the_next_line_only() {
     let mut stage = Stage::new().await;

@@ -265,6 +265,61 @@ async fn ours_waits_for_the_end_of_a_command() {
     stage.front.end().await;
 }
 
+/// A connection may never be read at the end of a command.
+#[tokio::test]
+async fn ours_goes_between_two_commands_although_every_read_ends_inside_a_payload() {
+    let mut stage = Stage::new().await;
+    let mut notification = stage.signed_in(12).await;
+    let mut pair = stage.talking(&mut notification, &[ANN]).await;
+    let carrier = stage.front.fake.carrier(ME);
+    let rest = "x".repeat(5996);
+
+    pair.client.says("MSG 5 N 6000\r\nhalf").await;
+    pair.server.hears("MSG 5 N 6000\r\nhalf").await;
+    carrier.send(ANN, b"payload".to_vec(), delivery(1));
+    pair.client
+        .says(format!("{rest}MSG 6 N 6000\r\nhalf"))
+        .await;
+    let ours = "MSG 900000000 N 7\r\npayload";
+    let want = format!("{rest}{ours}MSG 6 N 6000\r\nhalf");
+    pair.server.hears(want).await;
+
+    let begun = format!("MSG {ANN} Name 6000\r\nhalf");
+    pair.server.says(&begun).await;
+    pair.client.hears(&begun).await;
+    carrier.show(ANN, "shown");
+    pair.server.says(format!("{rest}{begun}")).await;
+    let ours = String::from_utf8(msn_handoff::msnp::text::payload("shown")).unwrap();
+    let ours = message(&format!("{ANN} Name"), &ours);
+    pair.client.hears(format!("{rest}{ours}{begun}")).await;
+
+    // The same at the notification server, which is asked for a switchboard and rings the client.
+    notification.client.says("UUX 7 6\r\nabc").await;
+    notification.server.hears("UUX 7 6\r\nabc").await;
+    carrier.send(BOB, b"payload".to_vec(), delivery(2));
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    notification.client.says("defUUX 8 6\r\nabc").await;
+    notification
+        .server
+        .hears("defXFR 900000001 SB\r\nUUX 8 6\r\nabc")
+        .await;
+
+    let begun = format!("UBX {ANN} 6\r\nabc");
+    notification.server.says(&begun).await;
+    notification.client.hears(&begun).await;
+    carrier.show("eve@example.com", "shown");
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    notification.server.says(format!("def{begun}")).await;
+    notification.client.hears("defRNG ").await;
+    assert!(notification.client.line().await.contains("eve@example.com"));
+    notification.client.hears(&begun).await;
+    stage.front.end().await;
+}
+
 /// The client never learns of a switchboard that we open (PROTOCOL.md 12.6).
 pub(crate) async fn opened(
     stage: &mut Stage,

@@ -35,7 +35,7 @@ pub async fn run(mut task: Task) {
     };
     // Its end is waited for while the rest of the task is lent out.
     let mut orders = std::mem::replace(&mut task.orders, mpsc::unbounded_channel().1.into());
-    if let Err(why) = serve(&task, &mut orders, port, listener, &remote).await {
+    if let Err(why) = serve(&mut task, &mut orders, port, listener, &remote).await {
         task.fail(why);
     }
 }
@@ -59,7 +59,7 @@ async fn begin(task: &mut Task, port: u16) -> Option<(Option<TcpListener>, Remot
                         }
                     }
                 }
-                let opened = task.network.open(&[Door::tcp(port)]).await;
+                let opened = task.open(&[Door::tcp(port)]).await;
                 task.report(Report::Ready(opened.announced));
             }
             Some(Order::Connected(remote)) => return Some((listener, remote)),
@@ -79,7 +79,7 @@ async fn listen(own: Ipv4Addr, port: u16) -> Result<TcpListener, String> {
 
 /// The handshake is complete. The error is for people.
 async fn serve(
-    task: &Task,
+    task: &mut Task,
     orders: &mut Orders,
     port: u16,
     listener: Option<TcpListener>,
@@ -103,7 +103,7 @@ async fn serve(
         // All of it before the call, in which the other side waits for each answer.
         let listener = match listener {
             None if called => {
-                task.network.open(&[Door::tcp(port)]).await;
+                task.open(&[Door::tcp(port)]).await;
                 Some(listen(task.own_ip(), port).await?)
             }
             // Who is invited need not listen, and the port may be another program's.
@@ -130,6 +130,7 @@ async fn serve(
         arrived = arriving => arrived?,
         () = one_program::end_ordered(orders) => return Ok(()),
     };
+    let task = &*task;
     // Nobody else is taken for the peer any more.
     peers.learn(arrived.peer);
     let words = match arrived.target {
@@ -156,11 +157,11 @@ struct Data {
 }
 
 /// Listens for T.120; why that cannot be is told, and the call goes on without.
-async fn data(task: &Task, to: SocketAddr) -> Option<Data> {
+async fn data(task: &mut Task, to: SocketAddr) -> Option<Data> {
     match listen(task.own_ip(), T120).await {
         Ok(listener) => Some(Data {
             listener,
-            told: task.network.open(&[Door::tcp(T120)]).await.at,
+            told: task.open(&[Door::tcp(T120)]).await.at,
             to,
         }),
         Err(why) => {

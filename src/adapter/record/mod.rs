@@ -55,7 +55,7 @@ pub async fn run(mut task: Task) {
     let remote = loop {
         match task.orders.recv().await {
             Some(Order::Prepare(_)) => match listen(&task, &mut bound).await {
-                Ok(at) => ready(&task, at).await,
+                Ok(at) => ready(&mut task, at).await,
                 Err(why) => return task.fail(why),
             },
             Some(Order::Connected(remote)) => break remote,
@@ -74,8 +74,8 @@ pub async fn run(mut task: Task) {
     }
 }
 
-async fn ready(task: &Task, at: SocketAddrV4) {
-    let opened = task.network.open(&Door::both(at.port())).await;
+async fn ready(task: &mut Task, at: SocketAddrV4) {
+    let opened = task.open(&Door::both(at.port())).await;
     task.report(Report::Ready(opened.announced));
 }
 

@@ -33,7 +33,7 @@ pub async fn run(mut task: Task) {
                     };
                 }
                 if let Some(doors) = &doors {
-                    let opened = task.network.open(&Door::rtp(doors.port())).await;
+                    let opened = task.open(&Door::rtp(doors.port())).await;
                     task.report(Report::Ready(opened.announced));
                 }
             }

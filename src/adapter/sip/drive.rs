@@ -197,14 +197,14 @@ struct Driver {
 
 impl Driver {
     async fn new(
-        task: Task,
+        mut task: Task,
         listening: Listening,
         remote: &Remote,
     ) -> Result<Self, (Task, String)> {
         let near = whereabouts::neighbourhoods();
-        let policy = task.policy.clone().with_own(listening.at.into());
-        let policy = policy.with_own(listening.told.at.into());
-        let allowed = match policy.those_allowed(remote.told()) {
+        task.policy.add_own(listening.at.into());
+        task.policy.add_own(listening.told.at.into());
+        let allowed = match task.policy.those_allowed(remote.told()) {
             Ok(allowed) => allowed,
             Err(error) => return Err((task, error.to_string())),
         };
@@ -241,9 +241,9 @@ impl Driver {
             Err(error) => return Err((task, format!("no ports for the call: {error}"))),
         };
         let inside_at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let rtp = task.network.open(&Door::rtp(sound.peer_port())).await;
+        let rtp = task.open(&Door::rtp(sound.peer_port())).await;
         let video = match sound.video_port() {
-            Some(port) => Some(task.network.open(&Door::rtp(port)).await),
+            Some(port) => Some(task.open(&Door::rtp(port)).await),
             None => None,
         };
         let (Some(bridge), Some(asking_id)) = (Token::new("bridge").ok(), token()) else {

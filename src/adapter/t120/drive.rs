@@ -51,10 +51,10 @@ pub(super) async fn run(mut task: Task, peers: Callers) {
     let bound = Listening::bind(&task.network.bind, found.port).await;
     match user.and_then(|user| Ok((user, bound?))) {
         Ok((user, listening)) => {
-            let sip = task.network.open(&Door::both(listening.sip.port())).await;
+            let sip = task.open(&Door::both(listening.sip.port())).await;
             // The contact's client knows no other port for it than ours.
             let t120 = listening.t120.port();
-            let opened = task.network.open(&[Door::tcp(t120)]).await;
+            let opened = task.open(&[Door::tcp(t120)]).await;
             if opened.at.port() != t120 {
                 task.say(format!(
                     "your router forwards its port {} instead of {t120}, which the contact's client \

@@ -22,6 +22,7 @@ use crate::msnp::{
     frame::{Item, Side, word},
     profile,
     rewrite::{self, Transfer},
+    roster,
 };
 
 /// Serves a client until both sides are done.
@@ -97,8 +98,12 @@ fn sign_out(signed_in: &SignedIn) {
 struct FromClient;
 
 impl Handler for FromClient {
-    async fn item(&mut self, _: Item<'_>, _: &mut Vec<u8>) -> Fate {
-        Fate::Passes
+    async fn item(&mut self, item: Item<'_>, _: &mut Vec<u8>) -> Fate {
+        match item {
+            // See the other lane.
+            Item::Raw(_) => Fate::Told,
+            Item::Line(_) | Item::Message { .. } => Fate::Passes,
+        }
     }
 }
 
@@ -130,7 +135,9 @@ impl Handler for FromServer {
                 instead.extend_from_slice(&corrected);
                 return Fate::Replaced;
             }
-            Item::Raw(_) => return Fate::Passes,
+            // It may be the end of a command: where every read ends inside another payload there is no
+            // other moment for what we have to say.
+            Item::Raw(_) => return Fate::Told,
         };
         let verb = word(line, 0);
         match verb {
@@ -179,8 +186,12 @@ impl FromServer {
     }
 
     fn sign_in(&self, handle: &str) {
-        if handle.is_empty() || self.account().is_some() {
+        if self.account().is_some() {
             return;
+        }
+        // The server chooses it, and it is shown as a contact's is.
+        if !roster::is_word(handle) {
+            return tracing::warn!(account = handle, "a handle that is none: nothing is done");
         }
         let there = self.there.filter(|there| owner::is_ours(*there, self.own));
         if there.is_none() {

@@ -21,7 +21,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Fate {
     /// It goes on as it is.
     Passes,
-    /// It goes on as it is, and somebody was told of it who may have something to say.
+    /// It goes on as it is, and behind it, if it ends a command, goes what we have to say.
     Told,
     /// What the handler wrote goes on in its place.
     Replaced,
@@ -104,6 +104,10 @@ where
     }
 
     /// Messages of ours that are not known to have been written when it ends stay in the outbox.
+    ///
+    /// While it writes it does not see that its source has gone. That ends when the destination reads
+    /// or goes, when the other lane finds its source broken, and with everything: what a destination
+    /// holds that neither reads nor ends is two sockets, for as long as it holds its own.
     async fn pass(&mut self, stop: &CancellationToken) -> End {
         let mut splitter = Splitter::new(self.from);
         let first = std::mem::take(&mut self.first);
@@ -177,7 +181,8 @@ where
                     .extend_from_slice(bytes),
                 Fate::Replaced => copy.get_or_insert_with(|| begin(same)).append(&mut instead),
             }
-            // What the item led to goes right behind it, before what was read with it.
+            // What the item led to goes right behind it, before what was read with it; and what waited
+            // for the end of a payload, when the read ends in the next one.
             while fate != Fate::Passes
                 && splitter.at_boundary()
                 && let Some(bytes) = self.outbox.next_now()

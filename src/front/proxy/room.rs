@@ -182,14 +182,14 @@ impl Room {
         }
     }
 
-    /// Both sides are there, and up is between two commands.
+    /// Both sides are there, and both are between two commands: the rest of a payload whose beginning
+    /// was not passed on would be read as commands.
     fn is_joined(&self) -> bool {
+        let down = self.down.as_ref();
+        let up = self.up.as_ref();
         self.entered
-            && self.down.is_some()
-            && self
-                .up
-                .as_ref()
-                .is_some_and(|up| up.frames.splitter.at_boundary())
+            && down.is_some_and(|down| down.splitter.at_boundary())
+            && up.is_some_and(|up| up.frames.splitter.at_boundary())
     }
 
     async fn order(&mut self, order: Order) {
@@ -398,6 +398,8 @@ impl Room {
                 "ANS" => self.let_in(word(&line, 1)).await,
                 "OUT" => self.client_left(),
                 "CAL" if self.entered => self.needs_peer(line),
+                // Its payload is too long to be kept, and for a switchboard.
+                "MSG" if self.entered => self.refuse(&line).await,
                 _ => {}
             },
             Piece::Message { whole, line } if self.entered => {

@@ -372,7 +372,9 @@ impl Handler for FromClient {
                 }
                 Fate::Told
             }
-            Item::Message { .. } | Item::Raw(_) => Fate::Passes,
+            // It may be the end of a command, and every read may end inside another.
+            Item::Raw(_) => Fate::Told,
+            Item::Message { .. } => Fate::Passes,
         }
     }
 }
@@ -392,7 +394,8 @@ impl Handler for FromServer {
                 tokio::task::yield_now().await;
                 board.account.received(bare(word(line, 1)), payload) == Verdict::Taken
             }
-            Item::Message { .. } | Item::Raw(_) => return Fate::Passes,
+            Item::Raw(_) => false,
+            Item::Message { .. } => return Fate::Passes,
         };
         if taken { Fate::Replaced } else { Fate::Told }
     }

@@ -60,7 +60,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Binds what will be told. The error is for people.
-    pub(super) async fn open(task: &Task) -> Result<Self, String> {
+    pub(super) async fn open(task: &mut Task) -> Result<Self, String> {
         let place = task.network.bind.clone();
         let sockets = async {
             let relay = Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await?;
@@ -75,12 +75,12 @@ impl Ready {
         let sockets = sockets.await;
         let (relay, picture, listener, control) =
             sockets.map_err(|error| format!("no ports for the call: {error}"))?;
-        let audio = task.network.open(&Door::rtp(relay.peer_port())).await.at;
+        let audio = task.open(&Door::rtp(relay.peer_port())).await.at;
         let video = match &picture {
-            Some(relay) => Some(task.network.open(&Door::rtp(relay.peer_port())).await.at),
+            Some(relay) => Some(task.open(&Door::rtp(relay.peer_port())).await.at),
             None => None,
         };
-        let control = task.network.open(&[Door::tcp(control)]).await.at;
+        let control = task.open(&[Door::tcp(control)]).await.at;
         Ok(Self {
             relay,
             picture,
