@@ -24,7 +24,8 @@ pub fn runtime_folder() -> PathBuf {
     }
 }
 
-/// Makes the folder, and makes sure that it is ours alone: what stands in it is trusted.
+/// Makes the folder, readable by us only, and makes sure that it is ours alone: what stands in it is
+/// trusted. One that the user made may be readable by others: what is made in it is not.
 pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)

@@ -276,8 +276,34 @@ run = [{:?}, {log:?}]
     kinds.sort_unstable();
     assert_eq!(kinds, ["accepted", "connected", "ended", "offered"]);
     assert!(lines.iter().all(|line| line["peer"] == PEER));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&log.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     music.player.terminate().await;
     stage.end().await;
+}
+
+/// Without a folder of the login's there is no place that nobody else could have prepared.
+#[test]
+fn where_others_can_write_music_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let playerctl = dir.path().join("playerctl");
+    std::fs::write(&playerctl, "#!/bin/sh\necho asked >> \"$0.asked\"\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&playerctl, executable).unwrap();
+    let path = format!("{}:/usr/bin:/bin", dir.path().display());
+    for (folder, asked) in [(None, false), (Some(dir.path()), true)] {
+        let mut command = std::process::Command::new(hook("pause-music"));
+        command
+            .env_clear()
+            .env("PATH", &path)
+            .env("MSN_HANDOFF_KIND", "connected")
+            .env("MSN_HANDOFF_INVITATION", "1");
+        if let Some(folder) = folder {
+            command.env("XDG_RUNTIME_DIR", folder);
+        }
+        assert!(command.status().unwrap().success());
+        assert_eq!(dir.path().join("playerctl.asked").exists(), asked);
+    }
 }
 
 /// Finds the window of the question.

@@ -116,7 +116,7 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DemoError {
 /// # Errors
 /// [`DemoError`], also when the sound did not arrive. Everything that was started is ended.
 pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome, DemoError> {
-    std::fs::create_dir_all(&settings.directory).map_err(system("making the folder"))?;
+    voice::make_private(&settings.directory).map_err(system("making the folder"))?;
     let directory =
         std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
     let agent = settings.agent.found();

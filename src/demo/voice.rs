@@ -1,7 +1,9 @@
 //! Who takes the call in the demo, and where its recording is.
 
 use std::{
-    io,
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -125,10 +127,25 @@ pub(super) fn theirs(scratch: &Path) -> Result<Registry, VoiceError> {
 fn registry(scratch: &Path, hand_over: &str) -> Result<Registry, VoiceError> {
     let folder = scratch.join("bridges");
     let path = folder.join("voice.toml");
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&path, format!("{NEGOTIATION}{hand_over}")))
+    make_private(&folder)
+        .and_then(|()| private_file(&path))
+        .and_then(|mut file| file.write_all(format!("{NEGOTIATION}{hand_over}").as_bytes()))
         .map_err(|source| VoiceError::Write { path, source })?;
     Ok(Registry::load(&[folder])?)
+}
+
+/// Makes a folder that others cannot look into. One that is there stays as it is.
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Ten seconds of a sine at half of full scale, 8 kHz.
@@ -141,7 +158,7 @@ pub(super) fn write_tone(path: &Path, hertz: f64) -> Result<(), VoiceError> {
         sample_format: hound::SampleFormat::Int,
     };
     let write = || {
-        let mut writer = hound::WavWriter::create(path, spec)?;
+        let mut writer = hound::WavWriter::new(BufWriter::new(private_file(path)?), spec)?;
         for number in 0..10 * RATE {
             let phase = std::f64::consts::TAU * hertz * f64::from(number) / f64::from(RATE);
             #[expect(clippy::cast_possible_truncation, reason = "half of the range")]
@@ -205,6 +222,8 @@ pub(super) fn recording_in(directory: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::negotiation::Role;
 
@@ -221,6 +240,14 @@ mod tests {
                 .map(|handoff| (handoff.program(), handoff.builtin))
                 .collect();
             assert_eq!(names, [(program, program.is_none())]);
+        }
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        for (path, expected) in [
+            ("says.wav", 0o600),
+            ("bridges", 0o700),
+            ("bridges/voice.toml", 0o600),
+        ] {
+            assert_eq!(mode(&dir.path().join(path)), expected, "{path}");
         }
         let tone = crate::media::level::Recording::read(&dir.path().join("says.wav")).unwrap();
         assert!((tone.level(880.0) + 6.0).abs() < 0.2);

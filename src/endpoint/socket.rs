@@ -11,13 +11,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream};
+use rustix::fs::{Mode, fchmod};
+use tokio::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixSocket, UnixStream,
+};
 
 use super::{
     place::{Place, PortRange},
     policy::Allowed,
 };
 
+/// How many may wait to be let in at a socket of the file system.
+const BACKLOG: u32 = 128;
 /// How often a pair of ports is tried before giving up: the system chooses the first of the two,
 /// and the second may be taken.
 const PAIR_TRIES: usize = 64;
@@ -80,22 +85,31 @@ pub fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(sockopt::set_tcp_keepcnt(stream, 3)?)
 }
 
-/// Listens on a socket of the file system, in place of one that nobody listens on any more.
+/// Listens on a socket of the file system that only its owner can use, in place of one that nobody
+/// listens on any more.
 ///
 /// # Errors
 /// As the system says; [`io::ErrorKind::AddrInUse`] when somebody listens there.
 pub async fn unix_listen(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+    match private_listener(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         bound => return bound,
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+            private_listener(path)
         }
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
+}
+
+/// The file gets the permissions of the socket, so there is no moment in which others may connect.
+fn private_listener(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
 }
 
 /// Connects to a socket of the file system.

@@ -2,8 +2,9 @@
 //! (`PR_SET_PDEATHSIG`, prctl(2)).
 //!
 //! Only a process itself can ask for that, after it was forked, and what runs between fork and exec
-//! may do next to nothing. So our own binary goes in between: it asks, confines itself where that is
-//! wanted ([`super::confinement`]), and becomes the program.
+//! may do next to nothing. So our own binary goes in between: it asks, closes what we were given by
+//! whoever started us, confines itself where that is wanted ([`super::confinement`]), and becomes the
+//! program.
 //!
 //! The kernel counts the *thread* that forked as the parent. The binary has one thread that starts
 //! programs, and it lives as long as the process; whoever uses the library alone may have threads
@@ -11,14 +12,15 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Write as _,
-    os::unix::process::CommandExt as _,
+    fs,
+    io::{self, Write as _},
+    os::{fd::RawFd, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::OnceLock,
 };
 
-use super::{Confinement, confinement};
+use super::{Confinement, confinement, watcher};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// The first argument of a process that is to become a program.
@@ -45,12 +47,17 @@ pub fn programs_start_through(binary: PathBuf) {
     let _ = GUARD.set(binary);
 }
 
+/// What goes in between, if anything does.
+pub(super) fn binary() -> Option<&'static Path> {
+    GUARD.get().map(PathBuf::as_path)
+}
+
 /// What to execute for a program: the file, and what stands before its arguments.
 pub(super) fn command<'a>(
     program: &'a Path,
     confined: Option<&Confinement>,
 ) -> (&'a OsStr, Vec<OsString>) {
-    let Some(guard) = GUARD.get() else {
+    let Some(guard) = binary() else {
         return (program.as_os_str(), Vec::new());
     };
     let own = getpid().as_raw_nonzero().to_string();
@@ -66,15 +73,27 @@ pub(super) fn command<'a>(
     (guard.as_os_str(), before)
 }
 
-/// To be called first in `main`: whether this process was started to become a program. It comes back
-/// only when that is not so, or when it cannot be.
+/// To be called first in `main`: whether this process was started to become a program, or to watch
+/// over the one that started it. It comes back only when that is not so, is over, or cannot be.
 #[must_use]
-#[allow(clippy::disallowed_methods, reason = "the owner of processes")]
 pub fn became_program() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != VERB {
+    let verb = arguments.next()?;
+    if verb == watcher::VERB {
+        let closed = close_what_we_were_given();
+        return closed.map_or_else(
+            |error| Some(failed("closed", &error)),
+            |()| watcher::watch(&mut arguments),
+        );
+    }
+    if verb != VERB {
         return None;
     }
+    become_program(&mut arguments)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the owner of processes")]
+fn become_program(arguments: &mut impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let parent: i32 = arguments.next()?.to_str()?.parse().ok()?;
     let confined = arguments.next()? == CONFINED;
     let asked = set_parent_process_death_signal(Some(Signal::KILL));
@@ -82,18 +101,41 @@ pub fn became_program() -> Option<ExitCode> {
         // It was killed before we asked.
         return Some(ExitCode::FAILURE);
     }
-    if confined && let Err(error) = confinement::hold(&mut arguments) {
-        return Some(failed(&format!("confined: {error}")));
+    if let Err(error) = close_what_we_were_given() {
+        return Some(failed("closed", &error));
+    }
+    if confined && let Err(error) = confinement::hold(arguments) {
+        return Some(failed("confined", &error));
     }
     let program = arguments.next()?;
     let error = match asked {
         Ok(()) => std::process::Command::new(program).args(arguments).exec(),
         Err(error) => error.into(),
     };
-    Some(failed(&format!("started: {error}")))
+    Some(failed("started", &error))
 }
 
-fn failed(why: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "cannot be {why}");
+/// Closes all but standard input, output and error. What we open ourselves closes by itself when a
+/// program is executed; what who started us left open does not. Nothing is open yet that is ours, and
+/// there is no second thread.
+fn close_what_we_were_given() -> io::Result<()> {
+    let number = |entry: io::Result<fs::DirEntry>| -> io::Result<Option<RawFd>> {
+        Ok(entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok()))
+    };
+    let open: Vec<Option<RawFd>> = fs::read_dir("/proc/self/fd")?
+        .map(number)
+        .collect::<Result<_, _>>()?;
+    for number in open.into_iter().flatten().filter(|number| *number > 2) {
+        // The one by which the list was read is closed already.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
+}
+
+fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "cannot be {what}: {error}");
     ExitCode::from(NOT_EXECUTED)
 }

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     io::{self, Read as _},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc},
@@ -14,9 +13,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use process_wrap::std::{CommandWrap, ProcessSession};
+use rustix::{
+    fs::{Access, AtFlags, CWD, accessat},
+    process::Signal,
+};
 
-use super::environment;
+use super::{environment, guard, leftovers, processes::Family};
 
 /// How long a program may take to tell its options.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -83,19 +86,26 @@ fn ask(program: &Path) -> io::Result<String> {
     // One pipe: some tell it as an error.
     let (reader, writer) = io::pipe()?;
     let is_display = |name: &std::ffi::OsStr| name == "DISPLAY" || name == "WAYLAND_DISPLAY";
-    let mut command = Command::new(program);
+    let (mark_name, mark) = leftovers::mark();
+    accessat(CWD, program, Access::EXEC_OK, AtFlags::EACCESS)?;
+    let (file, before) = guard::command(program, None);
+    let mut command = Command::new(file);
     command
+        .args(before)
         .arg("--help")
         .env_clear()
         .envs(environment::inherited().filter(|(name, _)| !is_display(name)))
+        .env(mark_name, &mark)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0);
-    let mut child = command.spawn()?;
-    // The command holds the writing end, and an end of the text is seen only without it.
-    drop(command);
+        .stderr(writer);
+    // The command holds the writing end, and an end of the text is seen only without it: it goes with
+    // this statement.
+    let mut child = CommandWrap::from(command).wrap(ProcessSession).spawn()?;
+    // Nothing is to stay of what only tells its options.
+    let family = Family::new(child.id().cast_signed(), mark, true);
+    let record = leftovers::note(&family);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut text = Vec::new();
@@ -104,10 +114,12 @@ fn ask(program: &Path) -> io::Result<String> {
     });
     let told = receiver.recv_timeout(WITHIN);
     // Not reaped yet, so the number is still its own. It goes with all that it started.
-    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
-        let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.start_kill();
+    for process in family.members(true) {
+        process.signal(Signal::KILL);
     }
     child.wait()?;
+    drop(record);
     let text = told.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

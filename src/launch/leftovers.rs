@@ -1,5 +1,6 @@
-//! What is left running when we are killed: each program is entered into a folder while it runs,
-//! and the next run ends what a dead run left behind (ANCHORS.md E.3 row 14).
+//! What is left running when we are killed: each program is entered into a folder while it runs, and
+//! what a dead run left behind is ended, by who watches over us ([`super::watcher`]) or by the next
+//! run (ANCHORS.md E.3 row 14).
 //!
 //! An entry names two processes, us and the program, each by its number *and* the time it was
 //! started, and the boot both belong to. So a number that was given out again is never taken for
@@ -10,19 +11,25 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::processes::{self, Process};
+use super::{
+    processes::{Family, MARK, Process},
+    watcher::{self, Watcher},
+};
 use crate::runtime_folder::{make_private, runtime_folder};
 
-/// The variable that marks each process of a program, also those whose leader is gone.
-const MARK: &str = "MSN_HANDOFF_PROGRAM";
 /// Longer files are not ours.
 const MAX_ENTRY: u64 = 4096;
+/// How often we look whether a program that is being ended has started more meanwhile.
+const LOOKS: usize = 100;
 
 /// What is written down about a running program.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,15 +37,14 @@ struct Entry {
     boot: String,
     owner: i32,
     owner_started: u64,
-    leader: i32,
-    leader_started: u64,
-    mark: String,
+    family: Family,
 }
 
-/// An entry in the folder; gone when it is dropped.
+/// An entry in the folder, and somebody who reads it when we are killed; gone when it is dropped.
 #[derive(Debug)]
 pub(super) struct Record {
     path: PathBuf,
+    _watcher: Option<Arc<Watcher>>,
 }
 
 impl Drop for Record {
@@ -56,26 +62,38 @@ pub(super) fn mark() -> (&'static str, String) {
     (MARK, format!("{own}.{started}.{count}"))
 }
 
+/// Writes a program down. When that cannot be done it runs all the same.
+pub(super) fn note(family: &Family) -> Option<Record> {
+    let mut record = enter(&programs_folder(), family)
+        .inspect_err(|error| {
+            tracing::warn!(%error, "not written down: it would outlive a crash of ours");
+        })
+        .ok()?;
+    record._watcher = watcher::keep();
+    Some(record)
+}
+
 /// Enters a program into the folder.
-pub(super) fn enter(folder: &Path, leader: i32, mark: &str) -> io::Result<Record> {
+fn enter(folder: &Path, family: &Family) -> io::Result<Record> {
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let owner = own_process().ok_or_else(gone)?;
     let entry = Entry {
         boot: boot()?,
         owner: owner.pid,
         owner_started: owner.started,
-        leader,
-        leader_started: Process::find(leader).ok_or_else(gone)?.started,
-        mark: mark.to_owned(),
+        family: family.clone(),
     };
     make_private(folder)?;
-    let path = folder.join(mark);
+    let path = folder.join(&family.mark);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&path)?;
-    let record = Record { path };
+    let record = Record {
+        path,
+        _watcher: None,
+    };
     file.write_all(&serde_json::to_vec(&entry)?)?;
     Ok(record)
 }
@@ -93,6 +111,12 @@ pub fn programs_folder() -> PathBuf {
 /// When the folder is somebody else's, or others may write to it. A folder that is not there
 /// means that nothing is left.
 pub fn reap_leftovers(folder: &Path) -> io::Result<usize> {
+    reap(folder, None)
+}
+
+/// The same right after the end of the run of that number: no number of its programs can have been
+/// given out again since, so also those belong to them who dropped the mark.
+pub(super) fn reap(folder: &Path, just_ended: Option<i32>) -> io::Result<usize> {
     if !folder.try_exists()? {
         return Ok(0);
     }
@@ -111,21 +135,32 @@ pub fn reap_leftovers(folder: &Path) -> io::Result<usize> {
         if is_alive(entry.owner, entry.owner_started) {
             continue;
         }
-        let leader_lives = is_alive(entry.leader, entry.leader_started);
-        let left: Vec<Process> = processes::members(entry.leader)
-            .filter(|process| leader_lives || carries(process.pid, &entry.mark))
-            .collect();
-        for process in &left {
+        let is_held = just_ended == Some(entry.owner) || entry.family.is_held();
+        ended += usize::from(end(&entry.family, is_held));
+        let _ = fs::remove_file(&path);
+    }
+    Ok(ended)
+}
+
+/// Ends what is left of a program, and what that started while it was ended. False when nothing was.
+fn end(family: &Family, is_held: bool) -> bool {
+    let mut ended: Vec<Process> = Vec::new();
+    for _ in 0..LOOKS {
+        let mut left: Vec<Process> = family.members(is_held).collect();
+        left.retain(|process| !ended.iter().any(|old| old.is(process)));
+        if left.is_empty() {
+            break;
+        }
+        for process in left {
             tracing::warn!(
                 pid = process.pid,
                 "ends a program that a dead run left behind"
             );
             process.signal(Signal::KILL);
+            ended.push(process);
         }
-        ended += usize::from(!left.is_empty());
-        let _ = fs::remove_file(&path);
     }
-    Ok(ended)
+    !ended.is_empty()
 }
 
 fn read(path: &Path) -> Option<Entry> {
@@ -144,16 +179,6 @@ fn is_alive(pid: i32, started: u64) -> bool {
     Process::find(pid).is_some_and(|process| !process.ended && process.started == started)
 }
 
-/// Whether a process was started with that mark.
-fn carries(pid: i32, mark: &str) -> bool {
-    let wanted = format!("{MARK}={mark}");
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-        environ
-            .split(|byte| *byte == 0)
-            .any(|v| v == wanted.as_bytes())
-    })
-}
-
 fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
@@ -165,7 +190,7 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
     use super::*;
-    use crate::launch::{Plan, PrivateDir, Program, Ready, Stop, start};
+    use crate::launch::{Plan, PrivateDir, Program, Ready, Stop, processes, start};
 
     /// A program whose leader, if `leaderless`, is gone while its child runs on.
     async fn program(leaderless: bool) -> Program {
@@ -198,16 +223,7 @@ mod tests {
 
     /// An entry for it, as if a run with the given start time had written it.
     fn entered(folder: &Path, program: &Program, change: impl FnOnce(&mut Entry)) {
-        let leader = program.pid().cast_signed();
-        let mark = processes::members(leader)
-            .filter_map(|process| fs::read_to_string(format!("/proc/{}/environ", process.pid)).ok())
-            .find_map(|environ| {
-                let mut variables = environ.split('\0');
-                let found = variables.find_map(|v| v.strip_prefix("MSN_HANDOFF_PROGRAM="));
-                found.map(str::to_owned)
-            })
-            .unwrap();
-        let record = enter(folder, leader, &mark).unwrap();
+        let record = enter(folder, program.family()).unwrap();
         let mut entry = read(&record.path).unwrap();
         change(&mut entry);
         fs::write(&record.path, serde_json::to_vec(&entry).unwrap()).unwrap();
@@ -223,7 +239,11 @@ mod tests {
         for leaderless in [false, true] {
             let dir = PrivateDir::new().unwrap();
             let program = program(leaderless).await;
-            entered(dir.path(), &program, |entry| entry.owner_started += 1);
+            entered(dir.path(), &program, |entry| {
+                entry.owner_started += 1;
+                // As if its number could be somebody else's.
+                entry.family.leader_started -= u64::from(leaderless);
+            });
             assert_eq!(reap_leftovers(dir.path()).unwrap(), 1);
             while processes::members(program.pid().cast_signed())
                 .next()
@@ -232,6 +252,24 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!(entries(dir.path()), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn right_after_our_end_those_belong_to_a_program_who_dropped_its_mark() {
+        let dir = PrivateDir::new().unwrap();
+        let program = program(true).await;
+        let mut owner = 0;
+        entered(dir.path(), &program, |entry| {
+            entry.owner_started += 1;
+            entry.family.leader_started -= 1;
+            entry.family.mark = "dropped".into();
+            owner = entry.owner;
+        });
+        let members = || processes::members(program.pid().cast_signed()).count();
+        assert_eq!(reap(dir.path(), Some(owner)).unwrap(), 1);
+        while members() > 0 {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -253,8 +291,8 @@ mod tests {
         let leader = program.pid().cast_signed();
         entered(dir.path(), &program, |entry| {
             entry.owner_started += 1;
-            entry.leader_started += 1;
-            entry.mark = "another".into();
+            entry.family.leader_started += 1;
+            entry.family.mark = "another".into();
         });
         assert_eq!(reap_leftovers(dir.path()).unwrap(), 0);
         entered(dir.path(), &program, |entry| {
@@ -285,7 +323,7 @@ mod tests {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
         let error = reap_leftovers(&folder).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-        assert!(enter(&folder, 1, "x").is_err());
+        assert!(enter(&folder, &Family::new(1, "x".into(), false)).is_err());
     }
 
     #[tokio::test]
@@ -298,7 +336,7 @@ mod tests {
                 .flatten()
                 .flatten()
                 .filter_map(|entry| read(&entry.path()))
-                .any(|entry| entry.leader == pid)
+                .any(|entry| entry.family.leader == pid)
         };
         let pid = program.pid().cast_signed();
         assert!(has_entry(pid));

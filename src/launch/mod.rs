@@ -4,7 +4,8 @@
 //! readiness shows and how it is ended. There is no shell anywhere. [`start`] puts the program into
 //! a session of its own, with nothing of ours inherited but an allow-list of variables, and
 //! the returned [`Program`] watches it, ends it by a ladder of ever firmer means, and ends the
-//! whole group when it is dropped. Of the binary the kernel kills the program when we are killed.
+//! whole group when it is dropped. Of the binary the kernel kills the program when we are killed, and a
+//! process that stays behind for it kills what the program started.
 
 mod confinement;
 mod environment;
@@ -17,6 +18,7 @@ mod private_dir;
 mod processes;
 mod program;
 mod ready;
+mod watcher;
 
 pub use confinement::{Confinement, can_confine, confine_nothing};
 pub use guard::{became_program, programs_die_with_us, programs_start_through};

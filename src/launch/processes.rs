@@ -3,6 +3,10 @@
 use std::fs;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// The variable that marks each process of a program, also those whose leader is gone.
+pub(super) const MARK: &str = "MSN_HANDOFF_PROGRAM";
 
 /// The part of `/proc/<pid>/stat` that tells one process from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +40,24 @@ impl Process {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Whether it was started as part of the program that leads this group and session. A process
-    /// that makes a session of its own means to outlive the program (Wine's server does).
-    pub(super) fn belongs_to(&self, leader: i32) -> bool {
+    /// Whether it is in the group or the session that this one leads.
+    fn belongs_to(&self, leader: i32) -> bool {
         self.group == leader || self.session == leader
+    }
+
+    /// Whether it was started with that mark.
+    fn carries(&self, mark: &str) -> bool {
+        let wanted = format!("{MARK}={mark}");
+        fs::read(format!("/proc/{}/environ", self.pid)).is_ok_and(|environ| {
+            environ
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == wanted.as_bytes())
+        })
+    }
+
+    /// Whether it is this very process, whatever became of it meanwhile.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
     }
 
     /// Signals this very process: never another one that got its number meanwhile.
@@ -48,22 +66,70 @@ impl Process {
             return;
         };
         if let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty())
-            && Self::find(self.pid).is_some_and(|now| now.started == self.started)
+            && Self::find(self.pid).is_some_and(|now| now.is(self))
         {
             let _ = pidfd_send_signal(descriptor, signal);
         }
     }
 }
 
-/// The living processes of the program that leads this group and session.
-pub(super) fn members(leader: i32) -> impl Iterator<Item = Process> {
+/// What tells the processes of a program from all others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Family {
+    /// The process that we started. It leads a group and a session of that number.
+    pub(super) leader: i32,
+    /// When it was started; nothing of the program is older.
+    pub(super) leader_started: u64,
+    /// What its variable [`MARK`] says, and that of all it started.
+    pub(super) mark: String,
+    /// Whether those belong to it that made a session of their own. What does that means to outlive
+    /// the program, as Wine's server does, which serves other programs as well. A program that is
+    /// confined is not to leave anything behind.
+    pub(super) with_strays: bool,
+}
+
+impl Family {
+    /// That of a program which was just started, and of which nobody has told yet that it ended.
+    pub(super) fn new(leader: i32, mark: String, with_strays: bool) -> Self {
+        Self {
+            leader,
+            leader_started: Process::find(leader).map_or(0, |leader| leader.started),
+            mark,
+            with_strays,
+        }
+    }
+
+    /// Whether the number of the leader is still its own: it runs, or nobody was told of its end.
+    pub(super) fn is_held(&self) -> bool {
+        Process::find(self.leader).is_some_and(|leader| leader.started == self.leader_started)
+    }
+
+    /// Its living processes. If the number of the leader is not held any more, somebody else may have
+    /// it, and only the mark tells.
+    pub(super) fn members(&self, is_held: bool) -> impl Iterator<Item = Process> + use<> {
+        let family = self.clone();
+        living().filter(move |process| {
+            let inside = process.belongs_to(family.leader);
+            let is_later = process.started >= family.leader_started;
+            (inside && is_held)
+                || ((inside || (family.with_strays && is_later)) && process.carries(&family.mark))
+        })
+    }
+}
+
+fn living() -> impl Iterator<Item = Process> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(Process::find)
-        .filter(move |process| process.belongs_to(leader) && !process.ended)
+        .filter(|process| !process.ended)
+}
+
+/// The living processes of the group and the session that this one leads.
+pub(super) fn members(leader: i32) -> impl Iterator<Item = Process> {
+    living().filter(move |process| process.belongs_to(leader))
 }
 
 #[cfg(test)]
@@ -92,5 +158,37 @@ mod tests {
         assert!(!own.ended);
         assert!(own.started > 0);
         assert!(members(own.group).any(|process| process == own));
+    }
+
+    #[test]
+    fn who_left_for_a_session_of_its_own_is_known_by_the_mark_where_it_belongs() {
+        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let mut stray = std::process::Command::new("setsid")
+            .args(["sleep", "600"])
+            .env(MARK, "here")
+            .spawn()
+            .unwrap();
+        let pid = stray.id().cast_signed();
+        let family = |mark: &str, with_strays, leader_started| Family {
+            leader: own.group,
+            leader_started,
+            mark: mark.to_owned(),
+            with_strays,
+        };
+        // It makes its session and becomes sleep when it likes.
+        while Process::find(pid).is_none_or(|process| process.session != pid) {
+            std::thread::yield_now();
+        }
+        for (family, expected) in [
+            (family("here", true, own.started), true),
+            (family("here", false, own.started), false),
+            (family("another", true, own.started), false),
+            (family("here", true, u64::MAX), false),
+        ] {
+            let found = family.members(false).any(|process| process.pid == pid);
+            assert_eq!(found, expected, "{family:?}");
+        }
+        stray.kill().unwrap();
+        stray.wait().unwrap();
     }
 }

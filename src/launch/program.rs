@@ -19,7 +19,8 @@ use super::{
     Plan, Ready, environment, guard,
     leftovers::{self, Record},
     output::Output,
-    processes, ready,
+    processes::{Family, Process},
+    ready,
 };
 use crate::clock::Clock;
 
@@ -104,6 +105,7 @@ pub struct Program {
     /// Leads a session and a group of the same number. It is not reaped before all is over, so
     /// the number cannot come to mean anybody else.
     leader: Pid,
+    family: Family,
     /// Says that one of our programs ended, maybe this one.
     some_ended: unix::Signal,
     stdin: Option<ChildStdin>,
@@ -160,15 +162,9 @@ pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
         .id()
         .and_then(|pid| Pid::from_raw(pid.cast_signed()))
         .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let record = leftovers::enter(
-        &leftovers::programs_folder(),
-        leader.as_raw_nonzero().get(),
-        &mark,
-    )
-    .inspect_err(|error| {
-        tracing::warn!(%error, "not written down: it would outlive a crash of ours");
-    })
-    .ok();
+    let number = leader.as_raw_nonzero().get();
+    let family = Family::new(number, mark, plan.confined.is_some());
+    let record = leftovers::note(&family);
     let output = Output::new(match &plan.ready {
         Ready::Output(text) => Some(text.clone()),
         _ => None,
@@ -186,6 +182,7 @@ pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
         plan: plan.clone(),
         child,
         leader,
+        family,
         some_ended,
         stdin,
         output,
@@ -222,7 +219,7 @@ impl Program {
     /// When it ends first, or the time is over.
     pub async fn ready(&mut self) -> Result<(), LaunchError> {
         let within = self.plan.ready_within;
-        let leader = self.leader.as_raw_nonzero().get();
+        let leader = self.family.leader;
         let output = self.output.clone();
         let condition = self.plan.ready.clone();
         let shown = async move {
@@ -311,8 +308,13 @@ impl Program {
         exit
     }
 
-    fn members(&self) -> impl Iterator<Item = processes::Process> + use<> {
-        processes::members(self.leader.as_raw_nonzero().get())
+    #[cfg(test)]
+    pub(super) fn family(&self) -> &Family {
+        &self.family
+    }
+
+    fn members(&self) -> impl Iterator<Item = Process> + use<> {
+        self.family.members(true)
     }
 
     async fn all_gone(&self) {
@@ -331,12 +333,12 @@ impl Program {
         }
     }
 
-    /// Signals the group at once, and one by one those that left it for another of the session.
+    /// Signals the group at once, and one by one those that left it.
     /// One that is gone needs no signal.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.leader, signal);
-        let leader = self.leader.as_raw_nonzero().get();
-        for process in self.members().filter(|process| process.group != leader) {
+        let is_elsewhere = |process: &Process| process.group != self.family.leader;
+        for process in self.members().filter(is_elsewhere) {
             process.signal(signal);
         }
     }
@@ -462,6 +464,45 @@ mod tests {
         while alive(child) {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_confined_program_started_in_a_session_of_its_own_ends_with_it() {
+        for (confined, dropped) in [(true, false), (true, true), (false, false)] {
+            let script = "setsid sh -c 'trap \"\" TERM; echo child $$; sleep 64; :' & wait";
+            let mut plan = shell(script, Ready::Output("child".into()));
+            plan.confined = confined.then(crate::launch::Confinement::default);
+            let mut program = start(&plan).unwrap();
+            program.ready().await.unwrap();
+            let said = program.last_words();
+            let child: i32 = said.rsplit(' ').next().unwrap().trim().parse().unwrap();
+            assert!(alive(child));
+            if dropped {
+                drop(program);
+            } else {
+                program.stop().await;
+            }
+            if confined {
+                while alive(child) {
+                    tokio::task::yield_now().await;
+                }
+            } else {
+                assert!(alive(child), "it means to outlive the program");
+                Process::find(child).unwrap().signal(Signal::KILL);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_leads_a_session_of_its_own_without_a_terminal() {
+        let script = "read -r pid name state parent group session terminal rest < /proc/$$/stat
+                      echo \"seen $pid $group $session $terminal\"; exec sleep 66";
+        let mut program = start(&shell(script, Ready::Output("seen".into()))).unwrap();
+        program.ready().await.unwrap();
+        let pid = program.pid();
+        let said = program.last_words();
+        assert_eq!(said, format!("seen {pid} {pid} {pid} 0"));
+        program.stop().await;
     }
 
     #[tokio::test]

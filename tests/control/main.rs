@@ -386,11 +386,16 @@ async fn only_the_owner_gets_in_and_only_one_listens() {
     let socket = stage.socket("bob");
     let again = Door::open(&socket).await.unwrap_err();
     assert_eq!(again.kind(), std::io::ErrorKind::AddrInUse);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = socket.parent().unwrap();
+    assert_eq!((mode(&socket), mode(folder)), (0o600, 0o700));
 
     // One that was left behind by a killed run does not keep the next one out.
     let left = stage.socket("left");
     drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
-    drop(Door::open(&left).await.unwrap());
+    let door = Door::open(&left).await.unwrap();
+    assert_eq!(mode(&left), 0o600);
+    drop(door);
     assert!(!left.exists());
 
     let root = rustix::process::geteuid().is_root();

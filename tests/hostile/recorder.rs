@@ -21,12 +21,15 @@ pub(crate) struct Recorded {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
+        // As the binary starts them, and confined as there.
+        launch::programs_start_through(env!("CARGO_BIN_EXE_msn-handoff").into());
         let dir = tempfile::tempdir().unwrap();
         let recorder = Self { dir };
         let out = recorder.out();
         let out = out.display();
         let script = format!(
-            "#!/bin/sh\n{{ for a; do printf '%s\\0' \"$a\"; done; printf 'END\\0'; pwd; printf '\\0'; \
+            "#!/bin/sh\n{{ read -r pid name state parent group session rest < /proc/$$/stat; \
+             printf '%s %s\\0' $pid $session; for a; do printf '%s\\0' \"$a\"; done; printf 'END\\0'; pwd; printf '\\0'; \
              tr '\\0' '\\1' < /proc/$$/environ; }} > {out}.new\nmv {out}.new {out}\n"
         );
         fs::write(recorder.program(), script).unwrap();
@@ -62,6 +65,10 @@ impl Recorder {
         );
         let text = fs::read_to_string(self.out()).unwrap();
         let text = text.replace(&dir.path().display().to_string(), "DIR");
+        let (session, text) = text.split_once('\0').unwrap();
+        // It leads a session of its own: our terminal is not its.
+        let pid = program.pid();
+        assert_eq!(session, format!("{pid} {pid}"), "{}", handoff.name);
         let (arguments, rest) = match text.strip_prefix("END\0") {
             Some(rest) => (Vec::new(), rest),
             None => {
