@@ -18,7 +18,8 @@ mod processes;
 mod program;
 mod ready;
 
-pub use confinement::{Confinement, can_confine, confine_nothing};
+pub(crate) use confinement::at_home;
+pub use confinement::{Confinement, Confines, can_confine, confine_nothing, confines};
 pub use guard::{became_program, programs_die_with_us, programs_start_through};
 pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};
