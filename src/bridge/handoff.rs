@@ -1,7 +1,7 @@
 //! One way to hand an application over: which program, with what, and whether it can run here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::{OsStr, OsString},
     io,
@@ -414,14 +414,12 @@ impl Handoff {
         let confined = self.confined.as_ref().map(|reach| {
             // The usual one is not for it.
             env.push(("TMPDIR".into(), dir.path().into()));
-            let reach = reach.iter().map(|path| at_home(&Here, path));
+            let reach = reach.iter().map(|path| reached(&Here, path));
             Confinement {
-                reads: values
-                    .all_paths()
-                    .map(Path::to_owned)
-                    .chain([start_in.clone()])
-                    .collect(),
-                writes: [dir.path().to_owned()].into_iter().chain(reach).collect(),
+                reads: self.named_paths(&values),
+                writes: vec![dir.path().to_owned()],
+                folders: reach.collect(),
+                start_in: Some(start_in.clone()),
             }
         });
         let address = |template: &Template| {
@@ -445,6 +443,24 @@ impl Handoff {
             ready_within: self.ready_within,
             stop: self.stop.clone(),
         }))
+    }
+
+    /// The paths that its program is told, and those that `paths` found. Not `{runtime}`: it is what all
+    /// programs of the session have in common.
+    fn named_paths(&self, values: &Values) -> Vec<PathBuf> {
+        let env = self.env.iter().map(|(_, value)| value);
+        let files = self.files.iter().map(|(_, contents)| contents);
+        let templates = self.run.iter().chain(self.optional.iter().flatten());
+        let templates = templates.chain(&self.agent).chain(env).chain(files);
+        let own = self.paths.keys().map(|name| format!("path.{name}"));
+        let mut names: BTreeSet<String> = templates
+            .flat_map(Template::placeholders)
+            .map(str::to_owned)
+            .chain(own)
+            .collect();
+        names.remove("runtime");
+        let paths = names.iter().filter_map(|name| values.path(name));
+        paths.map(Path::to_owned).collect()
     }
 
     /// Adds `{path.NAME}` for each entry of `paths`, `{runtime}`, and what is known of the Windows
@@ -489,6 +505,14 @@ fn at_home(machine: &impl Machine, path: &Path) -> PathBuf {
     }
 }
 
+/// The same for `reach`, where the program itself goes by the variables that say where its settings are.
+fn reached(machine: &impl Machine, path: &Path) -> PathBuf {
+    let variable = |name: &str| machine.variable(name);
+    let home = path.strip_prefix("~").ok();
+    home.and_then(|name| launch::at_home(name, variable))
+        .unwrap_or_else(|| path.to_owned())
+}
+
 /// Where a program of this machine is, as for a bridge.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     Here.program(program)
@@ -502,8 +526,6 @@ fn find(machine: &impl Machine, program: &str) -> Result<PathBuf, Missing> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -515,10 +537,11 @@ mod tests {
 
     impl Machine for Imagined {
         fn variable(&self, name: &str) -> Option<OsString> {
-            let value = if name == "XDG_RUNTIME_DIR" {
-                "/run/user/7"
-            } else {
-                "set"
+            let value = match name {
+                "HOME" => "/home/u",
+                "XDG_CONFIG_HOME" => "/config",
+                "XDG_RUNTIME_DIR" => "/run/user/7",
+                _ => "set",
             };
             self.0.contains(name).then(|| value.into())
         }
@@ -659,6 +682,42 @@ mod tests {
         assert_eq!(plan.stop.words.as_deref(), Some("quit\n"));
         assert_eq!(std::fs::read_to_string(rc).unwrap(), "port=5070\n");
         assert!(dir.path().join(".local/share/x").is_dir());
+    }
+
+    #[test]
+    fn a_confined_program_reads_what_it_is_told_and_not_all_of_the_session() {
+        let handoff = handoff(
+            "run = [\"true\", \"{sdp}\", \"{runtime}/pulse/native\"]\nconfine = true\n\
+             reach = [\"/somewhere\"]\nstart-in = \"/usr\"\npaths.lib = [\"/bin\"]\n",
+        );
+        let dir = PrivateDir::new().unwrap();
+        let values = Values::default()
+            .with("runtime", Value::Path("/run/user/7".into()))
+            .with("sdp", Value::Path("/tmp/sdp".into()))
+            .with("ticket", Value::Path("/tmp/ticket".into()));
+        let plan = handoff.plan(&values, &dir).unwrap().unwrap();
+        let expected = Confinement {
+            reads: vec!["/bin".into(), "/tmp/sdp".into()],
+            writes: vec![dir.path().to_owned()],
+            folders: vec!["/somewhere".into()],
+            start_in: Some("/usr".into()),
+        };
+        assert_eq!(plan.confined, Some(expected));
+        assert_eq!(plan.env, [("TMPDIR".into(), dir.path().into())]);
+    }
+
+    #[test]
+    fn what_is_reached_follows_the_variables_that_programs_follow() {
+        let machine = Imagined(["HOME", "XDG_RUNTIME_DIR"].into());
+        let elsewhere = Imagined(["HOME", "XDG_CONFIG_HOME"].into());
+        for (machine, path, found) in [
+            (&machine, "~/.config/x", "/home/u/.config/x"),
+            (&elsewhere, "~/.config/x", "/config/x"),
+            (&elsewhere, "~/.cache/x", "/home/u/.cache/x"),
+            (&elsewhere, "/x", "/x"),
+        ] {
+            assert_eq!(reached(machine, Path::new(path)), Path::new(found));
+        }
     }
 
     #[test]

@@ -208,8 +208,7 @@ struct RawHandoff {
     probe: Option<Probe>,
     probe_within: Option<u16>,
     way: Option<Spanned<Way>>,
-    #[serde(default)]
-    confine: bool,
+    confine: Option<bool>,
     #[serde(default)]
     reach: Vec<Spanned<PathBuf>>,
     watch: Option<Watched>,
@@ -666,7 +665,7 @@ fn confined(
     start: Range<usize>,
     raw: &RawHandoff,
 ) -> Result<Option<Vec<PathBuf>>, BridgeError> {
-    if raw.confine && raw.run.is_empty() {
+    if raw.confine == Some(true) && raw.run.is_empty() {
         return Err(place.error(
             start,
             "`confine` is about the program of `run`: there is none",
@@ -674,7 +673,8 @@ fn confined(
     }
     for path in &raw.reach {
         let path_itself = path.get_ref();
-        if !raw.confine {
+        // With a `false` it is one that was confined before.
+        if raw.confine.is_none() {
             let message = "`reach` says what a confined program may reach: write `confine = true`";
             return Err(place.error(path.span(), message));
         }
@@ -684,7 +684,7 @@ fn confined(
         }
     }
     let reach = raw.reach.iter().map(|path| path.get_ref().clone());
-    Ok(raw.confine.then(|| reach.collect()))
+    Ok((raw.confine == Some(true)).then(|| reach.collect()))
 }
 
 /// Who owns the announced port: what the handoff says, if its adapter can do that, or what the adapter
@@ -1002,6 +1002,25 @@ run = ["wine", "game.exe", "{peer.ip}"]
             panic!("hidden")
         };
         assert_eq!(bridge.application.prepare, None);
+    }
+
+    #[test]
+    fn a_program_that_was_confined_can_be_freed() {
+        for (text, confined) in [
+            ("", None),
+            ("confine = true\n", Some(vec![])),
+            (
+                "confine = true\nreach = [\"~/x\"]\n",
+                Some(vec!["~/x".into()]),
+            ),
+            ("confine = false\nreach = [\"~/x\"]\n", None),
+        ] {
+            let text = format!("{GAME}{text}");
+            let Reading::Bridge(bridge) = parse(&text).unwrap() else {
+                panic!("hidden")
+            };
+            assert_eq!(bridge.handoffs[0].confined, confined, "{text}");
+        }
     }
 
     #[test]

@@ -160,12 +160,13 @@ impl Values {
         self
     }
 
-    /// All paths among them.
-    pub fn all_paths(&self) -> impl Iterator<Item = &Path> {
-        self.table.values().filter_map(|value| match value {
-            Value::Path(path) => Some(path.as_path()),
+    /// A value that is a path.
+    #[must_use]
+    pub fn path(&self, placeholder: &str) -> Option<&Path> {
+        match self.get(placeholder) {
+            Some(Value::Path(path)) => Some(path),
             _ => None,
-        })
+        }
     }
 
     /// A value.
@@ -247,6 +248,14 @@ impl Template {
                 }
             })
             .collect()
+    }
+
+    /// The placeholders in it.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Placeholder(name) => Some(name.as_str()),
+        })
     }
 
     /// The whole text when it holds no placeholder.

@@ -7,7 +7,7 @@ use crate::{
     bridge::{Handoff, Medium, Registry, Unclaimed},
     config::Config,
     endpoint::{own, whereabouts},
-    launch,
+    launch::{self, Confines},
     negotiation::Role,
 };
 
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<(), Fa
     let _ = writeln!(
         text,
         "programs: {}",
-        confinement(unconfined, launch::can_confine())
+        confinement(unconfined, launch::confines())
     );
     if let Ok(configuration) = &configuration {
         let _ = writeln!(text, "unknown applications: {}", unknown(configuration));
@@ -114,18 +114,22 @@ fn surroundings() -> String {
     format!("sound: {sound}\ndisplay: {display}\n")
 }
 
-/// What becomes of applications that no bridge describes.
 /// Whether programs are held back from the user's files.
-fn confinement(switched_off: bool, possible: bool) -> &'static str {
+fn confinement(switched_off: bool, possible: Confines) -> &'static str {
     match (switched_off, possible) {
         (true, _) => "none is confined, as configured",
-        (false, true) => "confined where their bridge says so",
-        (false, false) => {
+        (false, Confines::Wholly) => "confined where their bridge says so",
+        (false, Confines::Partly) => {
+            "partly confined where their bridge says so: this kernel (Linux before 6.2) lets them empty \
+             files that they cannot read"
+        }
+        (false, Confines::Not) => {
             "none can be confined: this kernel has no Landlock, or it is switched off"
         }
     }
 }
 
+/// What becomes of applications that no bridge describes.
 fn unknown(config: &Config) -> String {
     match config.unknown {
         Unclaimed::Pass => "left to your client".to_owned(),
@@ -167,6 +171,18 @@ fn applications(registry: &Registry, fits: impl Fn(&Handoff) -> Result<(), Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_far_programs_are_confined_is_told() {
+        for (switched_off, possible, told) in [
+            (false, Confines::Wholly, "confined where"),
+            (false, Confines::Partly, "partly confined where"),
+            (false, Confines::Not, "none can be confined"),
+            (true, Confines::Wholly, "none is confined, as configured"),
+        ] {
+            assert!(confinement(switched_off, possible).starts_with(told));
+        }
+    }
 
     #[test]
     fn a_bare_machine_is_told_what_to_install() {

@@ -20,7 +20,8 @@ mod program;
 mod ready;
 mod watcher;
 
-pub use confinement::{Confinement, can_confine, confine_nothing};
+pub(crate) use confinement::at_home;
+pub use confinement::{Confinement, Confines, can_confine, confine_nothing, confines};
 pub use guard::{became_program, programs_die_with_us, programs_start_through};
 pub use help::{help, names_option};
 pub use leftovers::{programs_folder, reap_leftovers};

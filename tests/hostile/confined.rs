@@ -5,68 +5,83 @@
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
-    process::{Command, Output, Stdio},
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
 };
 
-use tempfile::TempDir;
+use msn_handoff::launch::{
+    self, Confinement, Confines, Exit, Plan, Program, Ready, Stop, confines, programs_start_through,
+};
+use tempfile::{TempDir, tempdir_in};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
     killed::{file, said, until},
-    support::{namespace::alone, sides::BOB},
+    support::{self, child::Child, namespace::alone, sides::BOB},
     wire::{Stage, listener, within},
 };
 
-/// A home with a secret, and what one program may reach of it.
-struct Home {
-    home: TempDir,
-    reads: Vec<String>,
-    writes: Vec<String>,
+/// A folder with a secret, and one that a program may write.
+struct Place {
+    folder: TempDir,
+    own: PathBuf,
 }
 
-impl Home {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("secret"), "the key").unwrap();
-        fs::create_dir(home.path().join("own")).unwrap();
-        let system = ["/bin", "/usr", "/lib", "/lib64", "/etc", "/proc"].map(str::to_owned);
-        Self {
-            reads: system.to_vec(),
-            writes: vec!["/dev".into(), home.path().join("own").display().to_string()],
-            home,
-        }
+impl Place {
+    fn new(folder: &str) -> Self {
+        let folder = tempdir_in(folder).unwrap();
+        fs::write(folder.path().join("secret"), "the key").unwrap();
+        let own = folder.path().join("own");
+        fs::create_dir(&own).unwrap();
+        Self { folder, own }
     }
 
     fn at(&self, name: &str) -> String {
-        self.home.path().join(name).display().to_string()
+        self.folder.path().join(name).display().to_string()
     }
 
-    /// Our binary, as it is started to become that program.
-    fn becoming(&self, program: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_msn-handoff"));
-        command
-            .args([
-                "become-program",
-                &std::process::id().to_string(),
-                "confined",
-            ])
-            .args(&self.reads)
-            .arg("--")
-            .args(&self.writes)
-            .arg("--")
-            .args(program);
-        command
+    /// A program as a bridge would start it, confined or not.
+    fn plan(&self, program: &[&str], confined: bool) -> Plan {
+        Plan {
+            name: "a program".into(),
+            program: program[0].into(),
+            args: program[1..].iter().map(Into::into).collect(),
+            env: Vec::new(),
+            dir: None,
+            confined: confined.then(|| Confinement {
+                writes: vec![self.own.clone()],
+                ..Confinement::default()
+            }),
+            ready: Ready::Started,
+            ready_within: Duration::from_secs(20),
+            stop: Stop {
+                words: None,
+                grace: Duration::from_secs(1),
+            },
+        }
     }
 
-    fn output(&self, program: &[&str]) -> Output {
-        self.becoming(program).output().unwrap()
+    /// How it ends, and what it says.
+    async fn ended(&self, program: &[&str], confined: bool) -> (Exit, String) {
+        let mut program = launch::start(&self.plan(program, confined)).unwrap();
+        within("its end", program.wait()).await;
+        let exit = program.stop().await;
+        (exit, program.last_words())
+    }
+
+    /// What a confined program may do goes well, or what it may not fails.
+    async fn script(&self, script: &str, succeeds: bool) {
+        let (exit, said) = self.ended(&["/bin/sh", "-c", script], true).await;
+        assert_eq!(exit.code == Some(0), succeeds, "{script}: {exit}, {said}");
     }
 }
 
 /// Whether the kernel can do it. With `CI=true` it must.
 fn can() -> bool {
-    let can = msn_handoff::launch::can_confine();
+    programs_start_through(env!("CARGO_BIN_EXE_msn-handoff").into());
+    let can = launch::can_confine();
     assert!(
         can || std::env::var("CI").as_deref() != Ok("true"),
         "this kernel has no Landlock"
@@ -74,66 +89,110 @@ fn can() -> bool {
     can
 }
 
-#[test]
-fn a_confined_program_reads_and_writes_what_it_may_and_nothing_else() {
+#[tokio::test]
+async fn a_confined_program_reads_and_writes_what_it_may_and_nothing_else() {
     if !can() {
         return;
     }
-    let home = Home::new();
-    let (secret, own) = (home.at("secret"), home.at("own/file"));
-    let read = home.output(&["/bin/cat", &secret]);
-    assert!(!read.status.success());
-    assert!(String::from_utf8_lossy(&read.stderr).contains("Permission denied"));
-    // Not by another name, and not by what it starts.
-    for script in [
-        format!("cat < {secret}"),
-        format!("cp {secret} {own}"),
-        format!("ln {secret} {own} && cat {own}"),
-        format!("ln -s {secret} {own}.link && cat {own}.link"),
-        format!("ls {}", home.home.path().display()),
-        format!("echo x > {secret}"),
-        format!("rm {secret}"),
-        format!("echo x > {}", home.at("new")),
-        "echo x > /etc/msn-handoff-test".to_owned(),
-    ] {
-        let done = home.output(&["/bin/sh", "-c", &script]);
-        assert!(!done.status.success(), "{script}");
+    let folders = ["/tmp", "/var/tmp", "/dev/shm"];
+    for folder in folders.iter().filter(|folder| Path::new(folder).is_dir()) {
+        let place = Place::new(folder);
+        let (secret, own) = (place.at("secret"), place.at("own/file"));
+        let (exit, said) = place.ended(&["/bin/cat", &secret], true).await;
+        assert_ne!(exit.code, Some(0), "{secret}");
+        assert!(said.contains("Permission denied"), "{said}");
+        // Not by another name, and not by what it starts.
+        for script in [
+            format!("cat < {secret}"),
+            format!("cp {secret} {own}"),
+            format!("ln {secret} {own} && cat {own}"),
+            format!("ln -s {secret} {own}.link && cat {own}.link"),
+            format!("ls {}", place.folder.path().display()),
+            format!("echo x > {secret}"),
+            format!("rm {secret}"),
+            format!("mv {secret} {own}"),
+            format!("echo x > {}", place.at("new")),
+            "echo x > /etc/msn-handoff-test".to_owned(),
+            "echo x > /dev/msn-handoff-test".to_owned(),
+        ] {
+            place.script(&script, false).await;
+        }
+        if confines() == Confines::Wholly && support::have(&["perl"]) {
+            let empty = format!("perl -e 'truncate($ARGV[0], 0) or die $!' {secret}");
+            place.script(&empty, false).await;
+        }
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "the key");
+        let all = format!(
+            "echo kept > {own} && cat {own} && mkdir {own}.d && mv {own} {own}.d/file \
+             && head -c 1 /dev/zero > /dev/null && ls /usr /etc > /dev/null"
+        );
+        place.script(&all, true).await;
+        // The same without being confined: it is the confinement that says no.
+        let (_, said) = place.ended(&["/bin/cat", &secret], false).await;
+        assert_eq!(said.trim(), "the key");
     }
-    assert_eq!(fs::read_to_string(&secret).unwrap(), "the key");
-
-    let script = format!("echo kept > {own} && cat {own} && head -c 1 /dev/zero >/dev/null");
-    let done = home.output(&["/bin/sh", "-c", &script]);
-    assert!(done.status.success(), "{done:?}");
-    assert_eq!(done.stdout, b"kept\n");
-    // The same without being confined: it is the confinement that says no.
-    let free = Command::new("/bin/cat").arg(&secret).output().unwrap();
-    assert_eq!(free.stdout, b"the key");
 }
 
-#[test]
-fn a_confined_program_ends_as_it_would_and_ends_nobody_else() {
+/// In a terminal somebody types: commands, passwords.
+#[tokio::test]
+async fn a_confined_program_writes_into_no_terminal() {
+    if !can() || !support::have(&["script"]) {
+        return;
+    }
+    let place = Place::new("/tmp");
+    let arguments = ["-qfc", "tty; exec sleep 60", "/dev/null"];
+    let mut script = Child::start("script", arguments, place.folder.path());
+    let terminal = support::until("the terminal", || {
+        let said = script.output();
+        let (line, _) = said.split_once('\n')?;
+        Some(line.trim().to_owned())
+    })
+    .await;
+    assert!(terminal.starts_with("/dev/pts/"), "{terminal}");
+    let write = format!("echo x > {terminal}");
+    place.script(&write, false).await;
+    let (exit, _) = place.ended(&["/bin/sh", "-c", &write], false).await;
+    assert_eq!(exit.code, Some(0));
+    script.terminate().await;
+}
+
+#[tokio::test]
+async fn a_confined_program_ends_as_it_would_and_ends_nobody_else() {
     if !can() {
         return;
     }
-    let home = Home::new();
-    let code = home.output(&["/bin/sh", "-c", "exit 7"]).status;
-    assert_eq!(code.code(), Some(7));
-    let signal = home.output(&["/bin/sh", "-c", "kill -9 $$"]).status;
-    assert_eq!(signal.signal(), Some(9));
-    // It tidies up when it is told to end.
-    let file = home.at("own/tidied");
-    let script = format!("trap 'echo yes > {file}; exit 0' TERM; kill $$; exit 1");
-    assert!(home.output(&["/bin/sh", "-c", &script]).status.success());
-    assert_eq!(fs::read_to_string(file).unwrap(), "yes\n");
+    let place = Place::new("/tmp");
+    for confined in [true, false] {
+        let ends = async |script: &str| place.ended(&["/bin/sh", "-c", script], confined).await.0;
+        assert_eq!(ends("exit 7").await.code, Some(7));
+        assert_eq!(ends("kill -9 $$").await.signal, Some(9));
+        // It tidies up when it is told to end, and is ended when it does not listen.
+        let tidied = place.at("own/tidied");
+        let tidies = format!("trap 'echo yes > {tidied}; exit 3' TERM");
+        for (trap, code, signal) in [
+            (tidies.as_str(), Some(3), None),
+            ("trap '' TERM", None, Some(9)),
+            ("true", None, Some(15)),
+        ] {
+            let script = format!("{trap}; echo up; while :; do sleep 1; done");
+            let mut plan = place.plan(&["/bin/sh", "-c", &script], confined);
+            plan.ready = Ready::Output("up".into());
+            let mut program: Program = launch::start(&plan).unwrap();
+            program.ready().await.unwrap();
+            let exit = program.stop().await;
+            assert_eq!((exit.code, exit.signal), (code, signal), "{script}");
+        }
+        assert_eq!(fs::read_to_string(&tidied).unwrap(), "yes\n");
+        fs::remove_file(&tidied).unwrap();
+    }
     // We are its parent, of the same user.
     let other = format!("kill -0 {}", std::process::id());
-    let free = Command::new("/bin/sh").args(["-c", &other]).status();
-    assert!(free.unwrap().success());
-    let done = home.output(&["/bin/sh", "-c", &other]);
-    let since_6_12 = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = since_6_12.split('.').map_while(|n| n.parse::<u32>().ok());
+    let (free, _) = place.ended(&["/bin/sh", "-c", &other], false).await;
+    assert_eq!(free.code, Some(0));
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
     if (numbers.next(), numbers.next()) >= (Some(6), Some(12)) {
-        assert!(!done.status.success(), "it could end us");
+        place.script(&other, false).await;
     }
 }
 
@@ -156,9 +215,53 @@ reach = ["~/said"]
 
 /// Says what it sees of the home, where it may write.
 const PROGRAM: &str = "#!/bin/sh
+mkdir -p ~/said
 { cat ~/secret || echo hidden; : > \"$TMPDIR/mine\" && echo written; } > ~/said/new 2>&1
 mv ~/said/new ~/said/all
 ";
+
+/// A user's own word on the bridge, in `netmeeting.d`.
+const AMENDED: &str = "[[handoff]]\nname = \"a program\"\nconfine = false\n";
+
+/// What the program says that is started for this home.
+async fn told(home: &Path) -> String {
+    let at = |name: &str| home.join(name);
+    let server = listener().await;
+    let mut ours = tokio::process::Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", at("run"))
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("DBUS_SESSION_BUS_ADDRESS")
+        .args([
+            "proxy",
+            "--listen",
+            "127.0.0.1:0",
+            "--announce",
+            "127.0.0.1",
+        ])
+        .arg("--server")
+        .arg(server.local_addr().unwrap().to_string())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(ours.stdout.take().unwrap()).lines();
+    let line = within("where it listens", lines.next_line()).await;
+    let line = line.unwrap().unwrap();
+    let door = line.split(' ').nth(4).unwrap().parse().unwrap();
+    let mut stage = Stage::new(door, &server).await;
+    let (_client, mut bob) = stage.talking(BOB).await;
+    let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
+    bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
+        .await;
+    until(&mut bob, "Invitation-Command: ACCEPT").await;
+    let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
+    bob.says(&said("ACCEPT", accept)).await;
+    let told = file(&at("said/all")).await;
+    ours.start_kill().unwrap();
+    within("our end", ours.wait()).await.unwrap();
+    told
+}
 
 #[test]
 fn a_program_is_confined_as_its_bridge_says_unless_that_is_switched_off() {
@@ -166,56 +269,37 @@ fn a_program_is_confined_as_its_bridge_says_unless_that_is_switched_off() {
         return;
     }
     alone(async || {
-        for (unconfined, expected) in [(false, "hidden"), (true, "the key")] {
-            let home = tempfile::tempdir().unwrap();
-            let at = |name: &str| home.path().join(name);
+        // Not where everything is hidden anyway, and its name does not say where it is.
+        let elsewhere = env!("CARGO_TARGET_TMPDIR");
+        for (behind_a_link, unconfined, amended, expected) in [
+            (false, false, "", "hidden"),
+            (true, false, "", "hidden"),
+            (false, true, "", "the key"),
+            (false, false, AMENDED, "the key"),
+        ] {
+            let folder = tempdir_in(elsewhere).unwrap();
+            let links = tempfile::tempdir().unwrap();
+            let link = links.path().join("home");
+            symlink(folder.path(), &link).unwrap();
+            let home = if behind_a_link { &link } else { folder.path() };
+            let at = |name: &str| home.join(name);
             fs::write(at("secret"), "the key\n").unwrap();
-            for folder in ["said", "bin", "run", ".config/msn-handoff/bridges"] {
+            for folder in ["bin", "run", ".config/msn-handoff/bridges/netmeeting.d"] {
                 fs::create_dir_all(at(folder)).unwrap();
             }
             fs::set_permissions(at("run"), fs::Permissions::from_mode(0o700)).unwrap();
             fs::write(at("bin/program"), PROGRAM).unwrap();
             fs::set_permissions(at("bin/program"), fs::Permissions::from_mode(0o755)).unwrap();
+            let bridges = at(".config/msn-handoff/bridges");
             let bridge = BRIDGE.replace("PROGRAM", at("bin/program").to_str().unwrap());
-            fs::write(at(".config/msn-handoff/bridges/netmeeting.toml"), bridge).unwrap();
+            fs::write(bridges.join("netmeeting.toml"), bridge).unwrap();
+            fs::write(bridges.join("netmeeting.d/mine.toml"), amended).unwrap();
             let config = format!("unconfined = {unconfined}\n[consent]\ndefault = \"allow\"\n");
             fs::write(at(".config/msn-handoff/config.toml"), config).unwrap();
-            let server = listener().await;
-            let mut ours = tokio::process::Command::new(env!("CARGO_BIN_EXE_msn-handoff"))
-                .env("HOME", home.path())
-                .env("XDG_RUNTIME_DIR", at("run"))
-                .env_remove("XDG_CONFIG_HOME")
-                .env_remove("DBUS_SESSION_BUS_ADDRESS")
-                .args([
-                    "proxy",
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--announce",
-                    "127.0.0.1",
-                ])
-                .arg("--server")
-                .arg(server.local_addr().unwrap().to_string())
-                .stdout(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .unwrap();
-            let mut lines = BufReader::new(ours.stdout.take().unwrap()).lines();
-            let line = within("where it listens", lines.next_line()).await;
-            let line = line.unwrap().unwrap();
-            let door = line.split(' ').nth(4).unwrap().parse().unwrap();
-            let mut stage = Stage::new(door, &server).await;
-            let (_client, mut bob) = stage.talking(BOB).await;
-            let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
-            bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
-                .await;
-            until(&mut bob, "Invitation-Command: ACCEPT").await;
-            let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
-            bob.says(&said("ACCEPT", accept)).await;
-            let told = file(&at("said/all")).await;
-            assert!(told.contains(expected), "{unconfined}: {told}");
-            assert!(unconfined || told.contains("written"), "{told}");
-            ours.start_kill().unwrap();
-            within("our end", ours.wait()).await.unwrap();
+            let told = told(home).await;
+            let what = format!("link: {behind_a_link}, off: {unconfined}, {amended:?}: {told}");
+            assert!(told.contains(expected), "{what}");
+            assert!(expected != "hidden" || told.contains("written"), "{what}");
         }
     });
 }

@@ -62,14 +62,14 @@ async fn same_picture(theirs: &mut Screen, ours: &mut Screen) {
 }
 
 /// Shares a screen at that address.
-async fn share(screen: &Screen, ip: Ipv4Addr, port: u16) -> Child {
+async fn share(screen: &Screen, ip: Ipv4Addr, port: u16, security: &str) -> Child {
     let [a, b, c, d] = ip.octets();
     let listening = format!("{d:02X}{c:02X}{b:02X}{a:02X}:{port:04X} 00000000:0000 0A");
     let arguments = [
         format!("/port:{port}"),
         format!("/bind-address:{ip}"),
         "-auth".into(),
-        "/sec:rdp".into(),
+        security.into(),
     ];
     // When several start at once, on whatever display, some fail to open theirs.
     for _ in 0..10 {
@@ -96,7 +96,7 @@ async fn is_seen(folder: &Path, ticket: impl Fn(Ipv4Addr) -> String, told: &str)
     let mut theirs = Screen::new(folder, "theirs").await;
     let mut ours = Screen::new(folder, "ours").await;
     let mut table = Table::new(folder, &change(&ours.name));
-    let mut shadow = share(&theirs, table.ip, PORT).await;
+    let mut shadow = share(&theirs, table.ip, PORT, "/sec:rdp").await;
 
     table.asks_for_help().await;
     table.sends_ticket(&ticket(table.ip), 60);
@@ -121,6 +121,50 @@ async fn is_seen(folder: &Path, ticket: impl Fn(Ipv4Addr) -> String, told: &str)
     table.end().await;
     theirs.close().await;
     ours.close().await;
+}
+
+/// Who never used FreeRDP has no folder for the certificates that it meets, and it refuses to connect
+/// with TLS without one. Confined, it could not make it.
+#[test]
+fn freerdp_connects_with_tls_from_a_home_where_it_never_was() {
+    alone(async || {
+        if !support::have(&PROGRAMS) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        let theirs = Screen::new(folder.path(), "theirs").await;
+        let ours = Screen::new(folder.path(), "ours").await;
+        // The handoff we ship, but for the screen and the home.
+        let shown = home.display();
+        let change = format!(
+            "[[handoff]]\nname = \"xfreerdp3\"\nenabled = false\n[[handoff]]\nname = \"xfreerdp\"\n\
+             reach = [\"{shown}/.config/freerdp\"]\n\
+             env = {{ DISPLAY = \"{}\", HOME = \"{shown}\", XDG_CONFIG_HOME = \"{shown}/.config\" }}\n\
+             requires = {{ any-env = [] }}\n",
+            ours.name
+        );
+        let mut table = Table::new(folder.path(), &change);
+        let mut shadow = share(&theirs, table.ip, PORT, "/sec:tls").await;
+        table.asks_for_help().await;
+        table.sends_ticket(&vista_ticket(&[(&table.ip.to_string(), PORT)]), 60);
+        table
+            .until(|what| matches!(what, What::ProgramStarted { program, .. } if program == "xfreerdp"))
+            .await;
+        // What the other side says of a session that stands.
+        support::until("a session with TLS", || {
+            let said = shadow.output();
+            said.contains("x11_shadow_input_synchronize_event")
+                .then_some(())
+        })
+        .await;
+        assert!(home.join(".config/freerdp/certs").is_dir());
+        shadow.terminate().await;
+        table.end().await;
+        theirs.close().await;
+        ours.close().await;
+    });
 }
 
 #[test]

@@ -76,6 +76,7 @@ async fn extract(
         confined: Some(Confinement {
             reads: vec![recording.to_owned()],
             writes: vec![still.to_owned()],
+            ..Confinement::default()
         }),
         ready: Ready::Started,
         ready_within: WITHIN,
