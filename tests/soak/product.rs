@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
@@ -127,7 +128,7 @@ const DIRECTPLAY: &str = r#"
 name = "into the session"
 adapter = "directplay"
 role = "invitee"
-run = ["env", "SESSION={session.guid}", "sleep", "6"]
+run = ["GAME", "{session.guid}"]
 [[handoff]]
 name = "a game"
 adapter = "directplay"
@@ -138,7 +139,7 @@ const HELP: &str = r#"
 [[handoff]]
 name = "FreeRDP"
 adapter = "remote-assistance"
-run = ["timeout", "6", "tail", "-f", "{ticket}"]
+run = ["GAME", "{ticket}"]
 confine = true
 "#;
 
@@ -218,6 +219,7 @@ impl Product {
         sound::write_tone(&says, 440.0, 20.0);
         let words = [
             ("DESKTOP", at("desktop").display().to_string()),
+            ("GAME", at("game").display().to_string()),
             ("SAYS", says.display().to_string()),
             ("MACHINE_PORT", MACHINE.1.to_string()),
             ("MACHINE", MACHINE.0.to_string()),
@@ -238,6 +240,9 @@ impl Product {
         )
         .unwrap();
         fs::write(at("desktop"), "").unwrap();
+        // What is given to it is of no interest.
+        fs::write(at("game"), "#!/bin/sh\nexec sleep 6\n").unwrap();
+        fs::set_permissions(at("game"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(at("config/msn-handoff/config.toml"), CONFIG).unwrap();
         for folder in ["data", "run", "tmp"] {
             fs::create_dir(at(folder)).unwrap();
@@ -310,8 +315,9 @@ impl Product {
         }
     }
 
-    /// Removes what was kept: the next round begins with room on the disk.
+    /// Removes what was kept: the next round begins with room on the disk, and with the phone.
     pub(crate) fn make_room(&self) {
+        fs::write(self.home.path().join("desktop"), "").unwrap();
         let kept = self.disk();
         for entry in fs::read_dir(kept).unwrap().flatten() {
             let path = entry.path();
