@@ -54,6 +54,8 @@ struct Inner {
     /// One switchboard is opened at a time, so that two messages do not open two.
     opening: tokio::sync::Mutex<()>,
     cancel: CancellationToken,
+    /// False: nothing is read.
+    reads: watch::Sender<bool>,
     tasks: TaskTracker,
 }
 
@@ -82,12 +84,13 @@ impl Client {
         settings: ClientSettings,
     ) -> Result<(Self, mpsc::UnboundedReceiver<ClientEvent>), ClientError> {
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let reads = watch::Sender::new(true);
         // Should this fail half way, the connection goes with the guard.
         let guard = cancel.clone().drop_guard();
         let mut server = settings.server;
         let mut left = REDIRECTS;
         let (notification, frames) = loop {
-            let (line, frames) = Line::connect(server, &tasks, &cancel).await?;
+            let (line, frames) = Line::connect(server, &tasks, &cancel, reads.subscribe()).await?;
             match login::authenticate(&line, &settings).await? {
                 None => break (line, frames),
                 Some(other) if left > 0 => {
@@ -114,6 +117,7 @@ impl Client {
             outbox,
             opening: tokio::sync::Mutex::new(()),
             cancel: guard.disarm(),
+            reads,
             tasks,
         }));
         let inner = &client.0;
@@ -197,6 +201,12 @@ impl Client {
         self.0.tasks.wait().await;
     }
 
+    /// Reads what comes, or leaves it in the sockets from the next command on (tests: a client that
+    /// stands still).
+    pub fn reads(&self, reads: bool) {
+        self.0.reads.send_replace(reads);
+    }
+
     /// Cuts every connection without a word.
     pub fn cut(&self) {
         self.0.cancel.cancel();
@@ -274,7 +284,8 @@ impl Client {
     }
 
     async fn connect_board(&self, at: SocketAddr) -> Result<Arc<Board>, ClientError> {
-        let (line, frames) = Line::connect(at, &self.0.tasks, &self.0.cancel).await?;
+        let reads = self.0.reads.subscribe();
+        let (line, frames) = Line::connect(at, &self.0.tasks, &self.0.cancel, reads).await?;
         let board = Arc::new(Board {
             number: self.0.numbers.fetch_add(1, Ordering::Relaxed),
             line,

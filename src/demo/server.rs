@@ -23,7 +23,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{broadcast, mpsc},
+    sync::{broadcast, mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -40,6 +40,8 @@ const TAP_DEPTH: usize = 4096;
 pub struct ServerSettings {
     /// The address it listens at, and tells in its redirections.
     pub listen: Ipv4Addr,
+    /// The port that is connected to first; 0 for a free one. A server that comes back has the same.
+    pub port: u16,
     /// Versions of the protocol it speaks (2 to 18).
     pub versions: Vec<u8>,
     /// People on everybody's contact list: handle and display name. Others may log in as well.
@@ -55,6 +57,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: Ipv4Addr::LOCALHOST,
+            port: 0,
             versions: (2..=18).collect(),
             people: Vec::new(),
             redirect: false,
@@ -126,6 +129,8 @@ struct Shared {
     state: Mutex<State>,
     tap: broadcast::Sender<Tapped>,
     cancel: CancellationToken,
+    /// False: nothing is read.
+    reads: watch::Sender<bool>,
     tasks: TaskTracker,
     numbers: AtomicU64,
 }
@@ -164,19 +169,20 @@ struct Ticket {
 }
 
 impl Server {
-    /// Starts a server on free ports of its address.
+    /// Starts a server at its address; only the port that is connected to first can be chosen.
     ///
     /// # Errors
     /// What the system says to listening.
     pub async fn start(settings: ServerSettings) -> io::Result<Self> {
         let free = SocketAddr::from((settings.listen, 0));
-        let notification = socket::tcp_listen(free).await?;
-        let switchboard = socket::tcp_listen(free).await?;
-        let dispatch = if settings.redirect {
-            Some(socket::tcp_listen(free).await?)
+        let first = SocketAddr::from((settings.listen, settings.port));
+        let (dispatch, notification) = if settings.redirect {
+            let dispatch = socket::tcp_listen(first).await?;
+            (Some(dispatch), socket::tcp_listen(free).await?)
         } else {
-            None
+            (None, socket::tcp_listen(first).await?)
         };
+        let switchboard = socket::tcp_listen(free).await?;
         let shared = Arc::new(Shared {
             settings,
             notification: notification.local_addr()?,
@@ -184,6 +190,7 @@ impl Server {
             state: Mutex::default(),
             tap: broadcast::Sender::new(TAP_DEPTH),
             cancel: CancellationToken::new(),
+            reads: watch::Sender::new(true),
             tasks: TaskTracker::new(),
             numbers: AtomicU64::new(1),
         });
@@ -278,6 +285,12 @@ impl Server {
         true
     }
 
+    /// Reads what clients send, or leaves it in the sockets from the next command on (tests: a server
+    /// that stands still).
+    pub fn reads(&self, reads: bool) {
+        self.shared.reads.send_replace(reads);
+    }
+
     /// Closes everything and waits until it is closed.
     pub async fn stop(self) {
         self.shared.cancel.cancel();
@@ -359,6 +372,7 @@ impl Shared {
             label: Mutex::default(),
             queue,
             cancel: self.cancel.child_token(),
+            reads: self.reads.subscribe(),
             tap: self.tap.clone(),
         }));
         self.state().connections.insert(out.id(), out.clone());
@@ -401,10 +415,16 @@ async fn serve_commands(
     mut handle: impl FnMut(&Frame) -> bool,
 ) -> io::Result<()> {
     let mut reader = FrameReader::new(reading, Side::Client);
+    let mut reads = out.0.reads.clone();
     loop {
+        let reading = async {
+            // A server that is gone cancels.
+            let _ = reads.wait_for(|reads| *reads).await;
+            reader.next().await
+        };
         let next = tokio::select! {
             () = out.cancelled() => return Ok(()),
-            next = reader.next() => next?,
+            next = reading => next?,
         };
         let Some(frame) = next else { return Ok(()) };
         out.tap(Side::Client, frame.bytes());
@@ -420,6 +440,7 @@ struct OutInner {
     label: Mutex<Label>,
     queue: mpsc::UnboundedSender<Outgoing>,
     cancel: CancellationToken,
+    reads: watch::Receiver<bool>,
     tap: broadcast::Sender<Tapped>,
 }
 

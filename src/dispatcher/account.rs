@@ -65,6 +65,8 @@ struct Live {
     /// When the hand-over began to work.
     since: Option<Now>,
     meter: Option<Meter>,
+    /// How many programs of its run.
+    programs: usize,
     /// The adapter's own words for the end, when it had some.
     last_words: Option<String>,
     /// The negotiation has ended; the adapter may still be cleaning up and has the last word.
@@ -366,6 +368,11 @@ impl Account {
         let Some(live) = self.live.get_mut(&id) else {
             return;
         };
+        match &report {
+            Report::Started { .. } => live.programs += 1,
+            Report::ProgramEnded { .. } => live.programs = live.programs.saturating_sub(1),
+            _ => {}
+        }
         if live.over {
             return self.report_after_end(shared, id, report);
         }
@@ -424,7 +431,14 @@ impl Account {
                 self.tell(shared, id, What::ProgramStarted { program, pid });
             }
             Report::Failed { why, .. } => self.tell(shared, id, What::Progress(why)),
-            Report::Ready(_) | Report::Running | Report::Media(_) | Report::SendContext(_) => {}
+            Report::Running => {
+                if let Some(live) = self.live.get(&id)
+                    && live.only_keeps_a_file()
+                {
+                    live.end();
+                }
+            }
+            Report::Ready(_) | Report::Media(_) | Report::SendContext(_) => {}
         }
     }
 
@@ -611,9 +625,12 @@ impl Account {
             let entry = (live.peer.clone(), application, now);
             remember(&mut self.taken_back, entry);
         }
-        // What has begun goes on; a ticket may still be on its way to its program.
-        let helps = live.bridge.adapter(live.role) == Some(AdapterKind::RemoteAssistance);
-        let keep = reason.leaves_program_running() && (live.since.is_some() || helps);
+        // What has begun goes on.
+        let goes_on = match live.since {
+            Some(_) => !live.only_keeps_a_file(),
+            None => live.helps(),
+        };
+        let keep = reason.leaves_program_running() && goes_on;
         let reason = chat::ended(reason, live.last_words.as_deref());
         let lasted = live.since.map(|since| now.saturating_sub(since));
         let cleaning_up = if keep {
@@ -671,9 +688,20 @@ impl Live {
             accepted: false,
             since: None,
             meter: None,
+            programs: 0,
             last_words: None,
             over: false,
         }
+    }
+
+    /// A ticket may still be on its way to its program when its invitation is over.
+    fn helps(&self) -> bool {
+        self.bridge.adapter(self.role) == Some(AdapterKind::RemoteAssistance)
+    }
+
+    /// The ticket is kept, and no program was started with it: nothing would ever end that.
+    fn only_keeps_a_file(&self) -> bool {
+        self.helps() && self.programs == 0
     }
 
     /// Asks the adapter to end; false when there is none.

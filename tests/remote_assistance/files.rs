@@ -10,7 +10,11 @@ use msn_handoff::{
     event::What,
 };
 
-use crate::{novice::Table, support::within, xp_ticket};
+use crate::{
+    novice::Table,
+    support::{until, within},
+    xp_ticket,
+};
 
 /// A program that anybody has stands for FreeRDP, so that these run without it.
 const ANY_PROGRAM: &str = "[[handoff]]\nname = \"xfreerdp\"\nrun = [\"true\"]\nrequires = { any-env = [] }\n\
@@ -22,6 +26,8 @@ async fn a_ticket_of_windows_xp_starts_nothing_and_the_truth_is_told() {
     let mut table = Table::new(folder.path(), ANY_PROGRAM);
     let listener = socket::tcp_listen((table.ip, 0).into()).await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let before = tasks.num_alive_tasks();
     table.asks_for_help().await;
     let ticket = xp_ticket(&format!("{}:{port};BOBS-PC:{port}", table.ip));
     table.sends_ticket(&ticket, 50);
@@ -35,6 +41,8 @@ async fn a_ticket_of_windows_xp_starts_nothing_and_the_truth_is_told() {
     // The peer's client has done its part; nothing is left that would hold us up.
     table.cancels();
     table.completes().await;
+    let gone = || (tasks.num_alive_tasks() <= before).then_some(());
+    until("the end of the adapter", gone).await;
 
     let kept = table.kept();
     assert_eq!(kept.extension().unwrap(), "msrcIncident");

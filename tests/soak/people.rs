@@ -7,25 +7,29 @@ use std::{
 };
 
 use msn_handoff::{
-    demo::{
-        client::{Client, ClientEvent, ClientSettings, Letter},
-        server::Server,
-    },
-    endpoint::socket,
+    demo::client::{Client, ClientEvent, ClientSettings, Letter},
     invitation::{Command, Message},
 };
 use tokio::{
-    io::AsyncWriteExt as _,
     sync::{Mutex, mpsc::UnboundedReceiver},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::{Chance, faults::Faults, product::Product, support::within};
+use crate::{
+    Chance,
+    deeds::Deeds,
+    faults::{Exchange, Faults},
+    hosts::Home,
+    phone,
+    product::Product,
+    support::within,
+};
 
-const USER: &str = "ann@example.com";
+pub(crate) const USER: &str = "ann@example.com";
 /// The last one's offers are accepted by a rule.
-const CONTACTS: [&str; 10] = [
+const CONTACTS: [&str; 14] = [
     "bob@example.com",
     "carol@example.com",
     "dave@example.com",
@@ -35,15 +39,19 @@ const CONTACTS: [&str; 10] = [
     "hal@example.com",
     "ian@example.com",
     "jim@example.com",
+    "kim@example.com",
+    "lea@example.com",
+    "max@example.com",
+    "nat@example.com",
     "rule@example.com",
 ];
 /// How long somebody waits for an answer before it does something else.
-const PATIENCE: Duration = Duration::from_secs(3);
-const SESSION: &str = "Session-ID: {11112222-3333-4444-5555-666677778888}\r\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+const SESSION: &str = "{11112222-3333-4444-5555-666677778888}";
 
-/// All applications that we ship, one of the user's and one that nobody knows: id, GUID, and what else
+/// All applications that we ship, two of the user's and one that nobody knows: id, GUID, and what else
 /// is in their invitations.
-const APPLICATIONS: [(&str, &str, &str); 13] = [
+pub(crate) const APPLICATIONS: [(&str, &str, &str); 15] = [
     (
         "voice",
         "02D3C01F-BF30-4825-A83A-DE7AF41648AA",
@@ -53,6 +61,11 @@ const APPLICATIONS: [(&str, &str, &str); 13] = [
         "voice",
         "02D3C01F-BF30-4825-A83A-DE7AF41648AA",
         "Context-Data: Requested:SIP_A,SIP_V,;Capabilities:SIP_A,SIP_V,;\r\n",
+    ),
+    (
+        "voice",
+        "02D3C01F-BF30-4825-A83A-DE7AF41648AA",
+        "Context-Data: Requested:SIP_A,;Capabilities:SIP_A,;\r\n",
     ),
     ("webcam", "2A23868E-B45F-401d-B8B0-1E16B774A5B7", ""),
     ("netmeeting", "44BBA842-CC51-11CF-AAFA-00AA00B6015C", ""),
@@ -80,31 +93,52 @@ const APPLICATIONS: [(&str, &str, &str); 13] = [
     ),
     ("jedi-knight", "A5794C17-F586-4941-9906-9AF0F8E62283", ""),
     ("drop-box", "6F1D7A52-93B4-4E0C-8B57-2C6A1F0E9D31", ""),
+    (
+        "virtual-machine",
+        "7F1D7A52-93B4-4E0C-8B57-2C6A1F0E9D31",
+        "",
+    ),
     ("unknown", "0BADC0DE-93B4-4E0C-8B57-2C6A1F0E9D31", ""),
 ];
 
 pub(crate) struct People {
     server: SocketAddr,
     door: SocketAddr,
-    user: Arc<Mutex<Client>>,
+    pub(crate) user: Arc<Mutex<Client>>,
+    homes: Vec<Home>,
     seed: u64,
 }
 
 /// One contact and the user, as that one sees them.
-struct Contact {
-    handle: &'static str,
+pub(crate) struct Contact {
+    pub(crate) handle: &'static str,
     server: SocketAddr,
     door: SocketAddr,
-    user: Arc<Mutex<Client>>,
-    client: Client,
+    pub(crate) user: Arc<Mutex<Client>>,
+    pub(crate) client: Client,
     inbox: UnboundedReceiver<ClientEvent>,
-    chance: Chance,
+    pub(crate) home: Home,
+    pub(crate) chance: Chance,
 }
 
-async fn login(at: SocketAddr, handle: &str) -> (Client, UnboundedReceiver<ClientEvent>) {
+/// An invitation whose addresses were told.
+pub(crate) struct Met {
+    pub(crate) id: String,
+    /// The user invited.
+    pub(crate) by_user: bool,
+    /// Where the user's side listens, if it said so.
+    pub(crate) at: Option<SocketAddr>,
+    pub(crate) cookie: String,
+    pub(crate) session: String,
+}
+
+pub(crate) async fn login(
+    at: SocketAddr,
+    handle: &str,
+) -> (Client, UnboundedReceiver<ClientEvent>) {
     within("a login", async {
         loop {
-            // The server may be cutting everybody just now.
+            // The server may be cutting everybody just now, or be gone for a while.
             match Client::login(ClientSettings::new(at, handle)).await {
                 Ok(both) => return both,
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -115,12 +149,24 @@ async fn login(at: SocketAddr, handle: &str) -> (Client, UnboundedReceiver<Clien
 }
 
 impl People {
-    pub(crate) async fn come(product: &Product, server: &Server, seed: u64) -> Self {
+    pub(crate) async fn come(
+        product: &Product,
+        exchange: &Exchange,
+        deeds: &Deeds,
+        seed: u64,
+    ) -> Self {
         let (user, _) = login(product.door, USER).await;
+        let mut homes = Vec::new();
+        for number in 0..CONTACTS.len() {
+            let at = Ipv4Addr::new(127, 0, 1, number as u8 + 1);
+            let chance = Chance(seed ^ (0x0a0d_0000 + number as u64));
+            homes.push(Home::open(at, chance, deeds).await);
+        }
         Self {
-            server: server.ns_addr(),
+            server: exchange.at(),
             door: product.door,
             user: Arc::new(Mutex::new(user)),
+            homes,
             seed,
         }
     }
@@ -129,13 +175,13 @@ impl People {
     pub(crate) async fn round(
         &mut self,
         product: &Product,
-        server: &Server,
+        exchange: &Exchange,
         faults: &mut Faults,
         time: Duration,
     ) {
         let until = Instant::now() + time;
         let mut living = JoinSet::new();
-        for handle in CONTACTS {
+        for (handle, home) in CONTACTS.into_iter().zip(self.homes.drain(..)) {
             self.seed = self.seed.wrapping_add(1);
             let (client, inbox) = login(self.server, handle).await;
             let contact = Contact {
@@ -145,19 +191,25 @@ impl People {
                 user: Arc::clone(&self.user),
                 client,
                 inbox,
+                home,
                 chance: Chance(self.seed),
             };
             living.spawn(contact.live(until));
         }
-        let done = async {
-            while let Some(contact) = living.join_next().await {
-                contact.unwrap();
+        let over = CancellationToken::new();
+        let lives = async {
+            let mut homes = Vec::new();
+            while let Some(home) = living.join_next().await {
+                homes.push(home.unwrap());
             }
+            over.cancel();
+            homes
         };
-        tokio::select! {
-            () = done => {}
-            () = faults.happen(product, server) => {}
-        }
+        let user = Arc::clone(&self.user);
+        // A fault that has begun is brought to its end.
+        let happening = faults.happen(product, exchange, &user, &over);
+        (self.homes, ()) = tokio::join!(lives, happening);
+        self.homes.sort_by_key(|home| home.at);
     }
 
     /// The user, with one connection and no conversation, as at the beginning.
@@ -181,32 +233,34 @@ impl People {
 }
 
 impl Contact {
-    async fn live(mut self, until: Instant) {
+    async fn live(mut self, until: Instant) -> Home {
         while Instant::now() < until {
             self.act().await;
             sleep(self.chance.millis(400)).await;
         }
         self.client.sign_out().await;
+        self.home
     }
 
     async fn act(&mut self) {
         let (id, guid, more) = *self.chance.of(&APPLICATIONS);
-        let cookie = 1 + self.chance.below(2_000_000_000);
+        let cookie = (1 + self.chance.below(2_000_000_000)).to_string();
         while self.inbox.try_recv().is_ok() {}
         if self.chance.one_in(3) {
             self.types(&format!("/invite {id}")).await;
-            return self.invited().await;
+            return self.invited(id).await;
         }
+        let session = SESSION;
         let invite = format!(
             "Application-Name: {id}\r\nApplication-GUID: {{{guid}}}\r\nSession-Protocol: SM1\r\n{more}\
-             Invitation-Command: INVITE\r\nInvitation-Cookie: {cookie}\r\n{SESSION}\r\n"
+             Invitation-Command: INVITE\r\nInvitation-Cookie: {cookie}\r\nSession-ID: {session}\r\n\r\n"
         );
         self.says(&invite).await;
         // Nobody answers what has not come yet.
         sleep(Duration::from_millis(100) + self.chance.millis(400)).await;
-        match self.chance.below(8) {
+        match self.chance.below(10) {
             0 => self.types("/decline").await,
-            1 => return self.says(&cancel(cookie)).await,
+            1 => return self.cancels(&cookie, session).await,
             // Nobody says anything.
             2 => {}
             _ => self.types("/accept").await,
@@ -214,72 +268,64 @@ impl Contact {
         let Some(at) = self.answered().await else {
             return;
         };
-        match self.chance.below(8) {
-            0 => return self.says(&cancel(cookie)).await,
+        match self.chance.below(12) {
+            0 => return self.cancels(&cookie, session).await,
             1 => return,
             2 => return self.says("Invitation-Command: ACCEPT\r\nnonsense").await,
-            _ => self.accepts(&cookie.to_string()).await,
+            _ => self.accepts(&cookie, session).await,
         }
-        self.meets(at, &cookie.to_string()).await;
+        let met = Met {
+            id: id.to_owned(),
+            by_user: false,
+            at,
+            cookie,
+            session: session.to_owned(),
+        };
+        self.meets(met).await;
     }
 
     /// The user has invited us, perhaps.
-    async fn invited(&mut self) {
+    async fn invited(&mut self, id: &str) {
         let Some(payload) = self.hears(|command| command == Command::Invite).await else {
             return;
         };
-        let cookie = Message::read(&payload).unwrap().cookie().to_string();
-        match self.chance.below(6) {
-            0 => return self.says(&cancel(&cookie)).await,
+        let message = Message::read(&payload).unwrap();
+        let cookie = message.cookie().to_string();
+        let session = message.session_id().unwrap_or_default().to_owned();
+        match self.chance.below(8) {
+            0 => return self.cancels(&cookie, &session).await,
             1 => return,
-            _ => self.accepts(&cookie).await,
+            _ => self.accepts(&cookie, &session).await,
         }
         let at = self.answered().await.flatten();
-        self.meets(Some(at), &cookie).await;
+        let met = Met {
+            id: id.to_owned(),
+            by_user: true,
+            at,
+            cookie,
+            session,
+        };
+        self.meets(met).await;
     }
 
-    /// It runs, if it does; somebody ends it, or something does.
-    async fn meets(&mut self, at: impl Into<Option<Option<SocketAddr>>>, cookie: &str) {
-        sleep(self.chance.millis(800)).await;
-        if let Some(at) = at.into().flatten() {
-            self.comes(at).await;
-        }
-        sleep(self.chance.millis(1_500)).await;
-        match self.chance.below(8) {
-            0..3 => self.says(&cancel(cookie)).await,
-            3..5 => self.types("/hangup").await,
-            5 => self.client.leave(USER),
-            6 => self.user.lock().await.cut(),
-            // It is left to itself.
-            _ => {}
-        }
-    }
-
-    /// Does something at the address that it was told.
-    async fn comes(&mut self, at: SocketAddr) {
-        let mut bytes = vec![0; 1 + self.chance.below(1_400)];
-        bytes.fill_with(|| self.chance.next() as u8);
-        if self.chance.one_in(2) {
-            // A packet of RTP is let in, whatever is in it.
-            bytes[0] = 0x80;
-            let from = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-            for _ in 0..self.chance.below(200) {
-                let _ = from.send_to(&bytes, at).await;
-            }
-        } else if let Ok(mut stream) = socket::tcp_connect(at, PATIENCE).await {
-            let _ = timeout(PATIENCE, stream.write_all(&bytes)).await;
-            // It may be left open for a while, and is never read.
-            sleep(self.chance.millis(500)).await;
-        }
-    }
-
-    async fn accepts(&mut self, cookie: &str) {
-        let port = self.chance.of(&["", ":5060", ":9", ":1720"]);
+    /// With the port of the phone, mostly; others tell none, or one where nobody is.
+    async fn accepts(&mut self, cookie: &str, session: &str) {
+        let phone = format!(":{}", phone::PORT);
+        let port = *self.chance.of(&[&phone, &phone, &phone, "", ":9"]);
         let accept = format!(
-            "Invitation-Command: ACCEPT\r\nInvitation-Cookie: {cookie}\r\n{SESSION}Launch-Application: TRUE\r\n\
-             Request-Data: IP-Address:\r\nIP-Address: 127.0.0.1{port}\r\n\r\n"
+            "Invitation-Command: ACCEPT\r\nInvitation-Cookie: {cookie}\r\nSession-ID: {session}\r\n\
+             Launch-Application: TRUE\r\nRequest-Data: IP-Address:\r\nIP-Address: {}{port}\r\n\r\n",
+            self.home.at
         );
         self.says(&accept).await;
+    }
+
+    pub(crate) async fn cancels(&mut self, cookie: &str, session: &str) {
+        self.says(&format!(
+            "Invitation-Command: CANCEL\r\nCancel-Code: OUTBANDCANCEL\r\nInvitation-Cookie: {cookie}\r\n\
+             Session-ID: {session}\r\n\r\n"
+        ))
+        .await;
     }
 
     /// Waits for a yes; where the user's side listens, if it says so.
@@ -290,7 +336,7 @@ impl Contact {
     }
 
     /// Waits for such a message, or a refusal, or loses patience.
-    async fn hears(&mut self, wanted: fn(Command<'_>) -> bool) -> Option<Vec<u8>> {
+    pub(crate) async fn hears(&mut self, wanted: fn(Command<'_>) -> bool) -> Option<Vec<u8>> {
         let waiting = async {
             while let Some(event) = self.inbox.recv().await {
                 let ClientEvent::Message { payload, .. } = event else {
@@ -308,7 +354,7 @@ impl Contact {
     }
 
     /// To the user.
-    async fn says(&mut self, body: &str) {
+    pub(crate) async fn says(&mut self, body: &str) {
         let payload = format!(
             "MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsinvite; charset=UTF-8\r\n\r\n{body}"
         );
@@ -321,7 +367,7 @@ impl Contact {
     }
 
     /// The user, in the window with us.
-    async fn types(&self, text: &str) {
+    pub(crate) async fn types(&self, text: &str) {
         let mut user = self.user.lock().await;
         let sending = user.send_text(self.handle, text);
         if !matches!(timeout(PATIENCE, sending).await, Ok(Ok(()))) {
@@ -329,10 +375,4 @@ impl Contact {
             *user = login(self.door, USER).await.0;
         }
     }
-}
-
-fn cancel(cookie: impl std::fmt::Display) -> String {
-    format!(
-        "Invitation-Command: CANCEL\r\nCancel-Code: OUTBANDCANCEL\r\nInvitation-Cookie: {cookie}\r\n{SESSION}\r\n"
-    )
 }

@@ -2,9 +2,11 @@
 //! has taken of the machine.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
@@ -15,11 +17,18 @@ use msn_handoff::endpoint::socket;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
 };
 
-use crate::{people::People, support::within};
+use crate::{
+    hosts::MACHINE,
+    people::People,
+    support::{sound, within},
+};
+
+/// The address that contacts are told.
+pub(crate) const OWN: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// Short, so that people who say nothing are met often.
 const CONFIG: &str = r#"
@@ -36,17 +45,6 @@ prepare = 10
 accept = 4
 [limits]
 offers-per-minute = 10000
-[call]
-prefer = "baresip"
-"#;
-
-/// A program that calls and stays, for the games, whose own are not here.
-const GAME: &str = r#"
-[[handoff]]
-name = "a game"
-adapter = "call"
-run = ["sleep", "5"]
-wait = 0
 "#;
 
 /// Files sent by a program that listens and one that calls.
@@ -68,13 +66,133 @@ adapter = "call"
 run = ["socat", "-u", "OPEN:/etc/hostname", "TCP:{peer.ip}:{peer.port}"]
 "#;
 
+/// A port of a machine of ours.
+const VIRTUAL_MACHINE: &str = r#"
+id = "virtual-machine"
+name = "a virtual machine"
+guids = ["{7F1D7A52-93B4-4E0C-8B57-2C6A1F0E9D31}"]
+announce = "a virtual machine"
+[negotiation]
+listens = "both"
+[[handoff]]
+name = "the virtual machine"
+adapter = "forward-tcp"
+ports = "MACHINE_PORT"
+to = "MACHINE"
+idle = 20
+"#;
+
+/// Programs that stand for those that are not here: what happens before and after is real.
+const STUBS: [(&str, &str); 8] = [
+    (
+        "jedi-knight",
+        r#"
+[[handoff]]
+name = "a game"
+adapter = "quake3"
+run = ["sleep", "6"]
+ports = "29070"
+protocols = [26]
+"#,
+    ),
+    ("baldurs-gate-2", DIRECTPLAY),
+    ("mechwarrior-mercenaries", DIRECTPLAY),
+    ("remote-assistance", HELP),
+    ("remote-assistance-offer", HELP),
+    (
+        "application-sharing",
+        r#"
+[[handoff]]
+name = "NetMeeting"
+adapter = "t120"
+role = "invitee"
+run = ["socat", "-u", "TCP-LISTEN:{agent.port},bind=127.0.0.1,fork", "OPEN:/dev/null"]
+"#,
+    ),
+    (
+        "webcam",
+        r#"
+[[handoff]]
+name = "a player"
+adapter = "rtp"
+run = ["sleep", "6"]
+ready = "started"
+requires.files = ["DESKTOP"]
+"#,
+    ),
+    ("voice", PHONE),
+];
+
+const DIRECTPLAY: &str = r#"
+[[handoff]]
+name = "into the session"
+adapter = "directplay"
+role = "invitee"
+run = ["GAME", "{session.guid}"]
+[[handoff]]
+name = "a game"
+adapter = "directplay"
+run = ["sleep", "6"]
+"#;
+
+const HELP: &str = r#"
+[[handoff]]
+name = "FreeRDP"
+adapter = "remote-assistance"
+run = ["GAME", "{ticket}"]
+confine = true
+"#;
+
+/// baresip without a sound card: it plays a file, and what it hears goes nowhere. It is there as long as
+/// the desktop is; without it the built-in agent takes calls.
+const PHONE: &str = r#"
+[[handoff]]
+name = "a phone"
+adapter = "sip"
+run = ["baresip", "-4", "-f", "{dir}"]
+confine = true
+agent = "sip:handoff@127.0.0.1:{agent.port}"
+requires.files = ["DESKTOP"]
+[handoff.files]
+contacts = ""
+accounts = """
+<sip:handoff@127.0.0.1:{agent.port}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1
+"""
+config = """
+poll_method epoll
+sip_listen 127.0.0.1:{agent.port}
+net_interface 127.0.0.1
+call_max_calls 1
+audio_source aufile,{path.says}
+audio_player aubridge,sink
+audio_alert aubridge,alert
+module_path {path.modules}
+module g711.so
+module aufile.so
+module aubridge.so
+module_app account.so
+module_app menu.so
+"""
+[handoff.paths]
+says = ["SAYS"]
+modules = [
+  "/usr/lib/baresip/modules",
+  "/usr/lib/x86_64-linux-gnu/baresip/modules",
+  "/usr/lib/aarch64-linux-gnu/baresip/modules",
+  "/usr/lib64/baresip/modules",
+  "/usr/local/lib/baresip/modules",
+]
+"#;
+
 /// The running program.
 pub(crate) struct Product {
     child: Child,
     pub(crate) pid: u32,
     pub(crate) door: SocketAddr,
     home: TempDir,
-    log: Arc<Mutex<Vec<String>>>,
+    /// What its log says is wrong.
+    wrong: Arc<Mutex<Vec<String>>>,
+    log: PathBuf,
 }
 
 /// What it has.
@@ -84,6 +202,8 @@ pub(crate) struct Taken {
     pub(crate) descriptors: BTreeMap<String, usize>,
     threads: usize,
     tasks: u64,
+    /// Where it listens.
+    ports: BTreeSet<String>,
     children: Vec<String>,
     files: Vec<String>,
     /// Resident, kB.
@@ -95,12 +215,34 @@ impl Product {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         let bridges = at("config/msn-handoff/bridges");
-        for game in ["baldurs-gate-2", "mechwarrior-mercenaries", "jedi-knight"] {
-            let folder = bridges.join(format!("{game}.d"));
+        let says = at("says.wav");
+        sound::write_tone(&says, 440.0, 20.0);
+        let words = [
+            ("DESKTOP", at("desktop").display().to_string()),
+            ("GAME", at("game").display().to_string()),
+            ("SAYS", says.display().to_string()),
+            ("MACHINE_PORT", MACHINE.1.to_string()),
+            ("MACHINE", MACHINE.0.to_string()),
+        ];
+        let filled = |text: &str| {
+            let fill = |text: String, (word, with): &(&str, String)| text.replace(word, with);
+            words.iter().fold(text.to_owned(), fill)
+        };
+        for (id, text) in STUBS {
+            let folder = bridges.join(format!("{id}.d"));
             fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("soak.toml"), GAME).unwrap();
+            fs::write(folder.join("soak.toml"), filled(text)).unwrap();
         }
         fs::write(bridges.join("drop-box.toml"), DROP_BOX).unwrap();
+        fs::write(
+            bridges.join("virtual-machine.toml"),
+            filled(VIRTUAL_MACHINE),
+        )
+        .unwrap();
+        fs::write(at("desktop"), "").unwrap();
+        // What is given to it is of no interest.
+        fs::write(at("game"), "#!/bin/sh\nexec sleep 6\n").unwrap();
+        fs::set_permissions(at("game"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(at("config/msn-handoff/config.toml"), CONFIG).unwrap();
         for folder in ["data", "run", "tmp"] {
             fs::create_dir(at(folder)).unwrap();
@@ -111,6 +253,8 @@ impl Product {
             .args(["--mount", "sh", "-c", script, "sh"])
             .arg(std::env::var("SOAK_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_msn-handoff").into()))
             .args([
+                "--log",
+                "info",
                 "proxy",
                 "--listen",
                 "127.0.0.1:0",
@@ -130,22 +274,25 @@ impl Product {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
-        let keeping = Arc::clone(&log);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = errors.next_line().await {
-                keeping.lock().unwrap().push(line);
-            }
-        });
+        let log =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}.log", std::process::id()));
+        eprintln!("soak: its log is {}", log.display());
+        let wrong = Arc::default();
+        let errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        tokio::spawn(keep(
+            errors,
+            fs::File::create(&log).unwrap(),
+            Arc::clone(&wrong),
+        ));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = within("where it listens", lines.next_line()).await;
-        let line = line.unwrap().unwrap_or_else(|| panic!("{:?}", log.lock()));
+        let line = line.unwrap().expect("where it listens");
         Self {
             pid: child.id().unwrap(),
             child,
             door: line.split(' ').nth(4).unwrap().parse().unwrap(),
             home,
+            wrong,
             log,
         }
     }
@@ -160,8 +307,17 @@ impl Product {
         PathBuf::from(format!("/proc/{}/root{}", self.pid, data.display()))
     }
 
-    /// Removes what was kept: the next round begins with room on the disk.
+    /// Takes the phone and the player away, or brings them back.
+    pub(crate) fn change_desktop(&self) {
+        let desktop = self.home.path().join("desktop");
+        if fs::remove_file(&desktop).is_err() {
+            fs::write(desktop, "").unwrap();
+        }
+    }
+
+    /// Removes what was kept: the next round begins with room on the disk, and with the phone.
     pub(crate) fn make_room(&self) {
+        fs::write(self.home.path().join("desktop"), "").unwrap();
         let kept = self.disk();
         for entry in fs::read_dir(kept).unwrap().flatten() {
             let path = entry.path();
@@ -241,6 +397,7 @@ impl Product {
             descriptors,
             threads: usize::try_from(number("Threads:")).unwrap(),
             tasks,
+            ports: self.ports(),
             children: self.children().into_iter().map(|(_, name)| name).collect(),
             files,
             memory: number("VmRSS:"),
@@ -265,6 +422,7 @@ impl Product {
                 Some(then) => {
                     now.descriptors == then.descriptors
                         && now.tasks == then.tasks
+                        && now.ports == then.ports
                         && now.threads <= then.threads
                         && now.files == then.files
                 }
@@ -274,6 +432,7 @@ impl Product {
                         before.descriptors == now.descriptors
                             && before.threads == now.threads
                             && before.tasks == now.tasks
+                            && before.ports == now.ports
                     });
                     as_before && began.elapsed() > Duration::from_secs(12)
                 }
@@ -302,12 +461,21 @@ impl Product {
             .join("\n")
     }
 
+    /// Where it listens: TCP, and every UDP socket.
+    fn ports(&self) -> BTreeSet<String> {
+        let open = |line: &&str| line.starts_with("udp") || line.contains(" LISTEN ");
+        let port = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some(format!("{} {}", words.next()?, words.nth(3)?))
+        };
+        let sockets = self.sockets();
+        sockets.lines().filter(open).filter_map(port).collect()
+    }
+
     /// It has never panicked, nor called anything an error.
     pub(crate) fn check_log(&self) {
-        let log = self.log.lock().unwrap();
-        let bad = |line: &&String| line.contains("panicked") || line.contains("ERROR");
-        let bad: Vec<&String> = log.iter().filter(bad).collect();
-        assert!(bad.is_empty(), "{bad:#?}");
+        let wrong = self.wrong.lock().unwrap();
+        assert!(wrong.is_empty(), "{wrong:#?}\n{}", self.log.display());
     }
 
     /// Told to end, it ends, and leaves nothing.
@@ -316,6 +484,21 @@ impl Product {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let status = within("its end", self.child.wait()).await.unwrap();
         assert!(status.success(), "{status}");
+        let _ = fs::remove_file(self.log);
+    }
+}
+
+/// Writes the log down, and keeps what must not stand in it.
+async fn keep(
+    mut lines: Lines<BufReader<ChildStderr>>,
+    mut into: fs::File,
+    wrong: Arc<Mutex<Vec<String>>>,
+) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        writeln!(into, "{line}").unwrap();
+        if line.contains("panicked") || line.contains("ERROR") {
+            wrong.lock().unwrap().push(line);
+        }
     }
 }
 

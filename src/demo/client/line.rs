@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, tcp::OwnedWriteHalf},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,11 +32,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Connects, and gives the line and what comes unasked.
+    /// Connects, and gives the line and what comes unasked. Nothing is read while `reads` is false.
     pub(super) async fn connect(
         addr: SocketAddr,
         tasks: &TaskTracker,
         cancel: &CancellationToken,
+        mut reads: watch::Receiver<bool>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Frame>), ClientError> {
         let failed = |source| ClientError::Connect { addr, source };
         let stream: TcpStream = socket::tcp_connect(addr, PATIENCE).await.map_err(failed)?;
@@ -60,9 +61,14 @@ impl Line {
         tasks.spawn(async move {
             let mut reader = FrameReader::new(reading, Side::Server);
             loop {
+                let reading = async {
+                    // A client that is gone has closed the line.
+                    let _ = reads.wait_for(|reads| *reads).await;
+                    reader.next().await
+                };
                 let next = tokio::select! {
                     () = closed.cancelled() => break,
-                    next = reader.next() => next,
+                    next = reading => next,
                 };
                 let Ok(Some(frame)) = next else { break };
                 let asked = answers(&frame).and_then(|trid| lock(&pending).remove(&trid));
