@@ -102,6 +102,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         },
         &shared.runtime,
     );
+    let bandwidth = shared.settings.bandwidth;
     let hub = Arc::downgrade(shared);
     shared.tasks.spawn_on(
         async move {
@@ -112,6 +113,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
                     account.report(&shared, invitation, report);
                 }
             }
+        bandwidth,
             let Some(shared) = hub.upgrade() else { return };
             let mut accounts = shared.lock();
             if let Some(account) = accounts.table.get_mut(&account) {

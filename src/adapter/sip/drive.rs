@@ -233,7 +233,8 @@ impl Driver {
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(&task.network.bind, player.is_some(), built_in).await?;
+            let (own, limit) = (&task.network.bind, task.bandwidth.media);
+            let sound = Sound::bind(own, limit, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {

@@ -81,6 +81,7 @@ impl Phone {
                 // We are the one who calls.
                 caller: Caller::Inviter,
                 ..task.call.clone()
+            bandwidth: task.bandwidth,
             },
             phones: None,
             recordings: task.recordings.clone(),

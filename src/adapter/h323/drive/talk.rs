@@ -68,6 +68,9 @@ impl Ready {
                 true => Some(Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await?),
                 false => None,
             };
+            for relay in [Some(&relay), picture.as_ref()].into_iter().flatten() {
+                relay.limit(task.bandwidth.media);
+            }
             let (_, listener) = socket::udp_tcp_pair(place).await?;
             let control = listener.local_addr()?.port();
             Ok::<_, io::Error>((relay, picture, listener, control))
