@@ -394,7 +394,8 @@ impl Talk<'_> {
         self.join()
             .map_err(|error| format!("no sound to {rtp}: {error}"))?;
         self.agreed_until = None;
-        if self.phone.is_called() {
+        // For what is over already no phone is started.
+        if self.phone.is_called() || self.orders.is_over() {
             return Ok(());
         }
         // The one that the peer wants first: the phone sends the first. The other is what the peer may
