@@ -134,6 +134,7 @@ impl Stage {
             lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: dir.path().join("theirs"),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             unclaimed: None,
             negotiation: negotiation::Settings::default(),
         });

@@ -109,7 +109,7 @@ async fn serve(
     to: Ipv4Addr,
     handoff: &Handoff,
 ) {
-    let activity = Arc::new(Activity::start());
+    let activity = Arc::new(Activity::start(task.bandwidth.forwarded));
     // Dropped at the end, which ends every connection.
     let mut acceptors = JoinSet::new();
     let mut relays = JoinSet::new();

@@ -175,7 +175,8 @@ async fn called(task: Task, listening: Listening, remote: &Remote) {
     // Ended when this is dropped.
     let mut gates = JoinSet::new();
     if let Some((listener, inside)) = listening.gate {
-        gates.spawn(relay_tcp::gate(listener, peers, inside));
+        let limit = task.bandwidth.forwarded;
+        gates.spawn(relay_tcp::gate(listener, peers, inside, limit));
     }
     one_program::attend(task, listening.started).await;
 }

@@ -28,7 +28,7 @@ use crate::{
     endpoint::{place::Network, policy::Policy},
     event::Signal,
     invitation::Medium,
-    media::statistics::Meter,
+    media::{limit::Bandwidth, statistics::Meter},
     negotiation::{Announced, Announcement, InvitationId, Remote, Role},
 };
 
@@ -50,6 +50,8 @@ pub struct Task {
     pub policy: Policy,
     /// How calls are made (voice and video).
     pub call: Call,
+    /// How much is carried of what the peer sends, and to it.
+    pub bandwidth: Bandwidth,
     /// The bridge whose phones take the sound of an adapter that has none of its own.
     pub phones: Option<Arc<Bridge>>,
     /// Where recordings go.

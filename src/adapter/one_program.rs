@@ -200,17 +200,22 @@ async fn try_one(
     let Some(plan) = handoff.plan(values, &files)? else {
         return Err(Failure::Why("it names no program".to_owned()));
     };
+    // The one before it may have taken long to end.
+    if task.orders.is_over() {
+        return Err(Failure::Ended);
+    }
     let mut program = launch::start(&plan)?;
     task.report(Report::Started {
         program: program.name().to_owned(),
         pid: program.pid(),
     });
     let failure = tokio::select! {
+        biased;
+        () = end_ordered(&mut task.orders) => Some(Failure::Ended),
         shown = program.ready() => match shown {
             Ok(()) => None,
             Err(error) => Some(error.into()),
         },
-        () = end_ordered(&mut task.orders) => Some(Failure::Ended),
     };
     let Some(failure) = failure else {
         if let Some(what) = &handoff.shares {

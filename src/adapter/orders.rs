@@ -1,9 +1,10 @@
-//! What the dispatcher wants of an adapter, in order; but nothing that an end behind it has overtaken: a
-//! program is not started for an invitation that is over already.
+//! What the dispatcher wants of an adapter, in order; but an end overtakes what was ordered before it: a
+//! program is not started for an invitation that is over already. What the peer said is not overtaken:
+//! whoever keeps it keeps its last words too.
 
 use std::collections::VecDeque;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
 
 use super::Order;
 
@@ -13,6 +14,8 @@ pub struct Orders {
     channel: UnboundedReceiver<Order>,
     /// Taken from the channel and not given yet.
     taken: VecDeque<Order>,
+    /// The end was ordered, or nobody is left to order it.
+    over: bool,
 }
 
 impl From<UnboundedReceiver<Order>> for Orders {
@@ -20,6 +23,7 @@ impl From<UnboundedReceiver<Order>> for Orders {
         Self {
             channel,
             taken: VecDeque::new(),
+            over: false,
         }
     }
 }
@@ -30,37 +34,91 @@ impl Orders {
         if self.taken.is_empty() {
             self.taken.extend(self.channel.recv().await);
         }
-        while let Ok(order) = self.channel.try_recv() {
-            self.taken.push_back(order);
-        }
-        if self.taken.iter().any(|order| matches!(order, Order::End)) {
-            self.taken.clear();
-            return Some(Order::End);
+        if self.is_over() {
+            self.taken
+                .retain(|order| matches!(order, Order::Context(_) | Order::End));
         }
         self.taken.pop_front()
+    }
+
+    /// Whether the end has been ordered, given or not. To be asked right before anything is started:
+    /// what was waited for until then may have taken long.
+    pub fn is_over(&mut self) -> bool {
+        loop {
+            match self.channel.try_recv() {
+                Ok(order) => self.taken.push_back(order),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.over = true;
+                    break;
+                }
+            }
+        }
+        self.over |= self.taken.iter().any(|it| matches!(it, Order::End));
+        self.over
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc::unbounded_channel;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
     use super::*;
+    use crate::negotiation::{Announcement, Remote};
+
+    fn orders() -> (UnboundedSender<Order>, Orders) {
+        let (sender, channel) = unbounded_channel();
+        (sender, channel.into())
+    }
+
+    fn say(sender: &UnboundedSender<Order>, text: &[u8]) {
+        sender.send(Order::Context(text.to_vec())).unwrap();
+    }
+
+    async fn said(orders: &mut Orders) -> Vec<u8> {
+        match orders.recv().await {
+            Some(Order::Context(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[tokio::test]
-    async fn an_end_overtakes_what_was_ordered_before_it() {
-        let (sender, channel) = unbounded_channel();
-        let mut orders = Orders::from(channel);
-        let say = |text: &[u8]| sender.send(Order::Context(text.to_vec())).unwrap();
-        say(b"1");
-        say(b"2");
+    async fn an_end_overtakes_what_was_ordered_before_it_but_not_what_the_peer_said() {
+        let (sender, mut orders) = orders();
+        say(&sender, b"1");
+        say(&sender, b"2");
         for text in [b"1", b"2"] {
-            assert!(matches!(orders.recv().await, Some(Order::Context(it)) if it == text));
+            assert_eq!(said(&mut orders).await, text);
         }
-        say(b"3");
-        sender.send(Order::End).unwrap();
+        assert!(!orders.is_over());
+        for order in [
+            Order::Prepare(Announcement::Accept),
+            Order::Context(b"3".to_vec()),
+            Order::Connected(Remote::default()),
+            Order::Context(b"4".to_vec()),
+            Order::End,
+        ] {
+            sender.send(order).unwrap();
+        }
+        assert!(orders.is_over());
+        for text in [b"3", b"4"] {
+            assert_eq!(said(&mut orders).await, text);
+        }
         assert!(matches!(orders.recv().await, Some(Order::End)));
+        assert!(orders.is_over(), "it stays so");
         drop(sender);
+        assert!(orders.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn when_nobody_is_left_to_order_it_is_over_as_well() {
+        let (sender, mut orders) = orders();
+        sender.send(Order::Connected(Remote::default())).unwrap();
+        assert!(!orders.is_over());
+        say(&sender, b"1");
+        drop(sender);
+        assert!(orders.is_over());
+        assert_eq!(said(&mut orders).await, b"1");
         assert!(orders.recv().await.is_none());
     }
 }

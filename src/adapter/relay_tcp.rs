@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use super::Task;
 use crate::{
     clock::Clock,
     endpoint::{callers::Callers, socket, whereabouts},
+    media::limit::Limit,
     negotiation::Remote,
 };
 
@@ -44,18 +45,37 @@ pub(super) fn peers(task: &Task, remote: &Remote) -> Result<Callers, String> {
     Ok(Callers::new(hosts, whereabouts::neighbourhoods()))
 }
 
-/// When something was last carried.
+/// What the connections of one invitation share: when something was last carried, and how much may be.
 pub(super) struct Activity {
     clock: Clock,
     /// Milliseconds of the clock.
     last: AtomicU64,
+    inwards: Mutex<Limit>,
+    outwards: Mutex<Limit>,
 }
 
 impl Activity {
-    pub(super) fn start() -> Self {
+    /// So many bits per second may be carried each way.
+    pub(super) fn start(limit: u32) -> Self {
         Self {
             clock: Clock::start(),
             last: AtomicU64::new(0),
+            inwards: Mutex::new(Limit::new(limit)),
+            outwards: Mutex::new(Limit::new(limit)),
+        }
+    }
+
+    /// Waits until so many bytes may go that way. Until then nothing more is read, so that the sender
+    /// waits as well, and nothing is lost.
+    async fn turn(&self, way: &Mutex<Limit>, bytes: usize) {
+        let now = self.clock.now();
+        // A number cannot be left half changed.
+        let wait = way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wait(bytes, now);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -97,9 +117,10 @@ pub(super) async fn accept(
     }
 }
 
-/// Stands before a program of ours: what one of `peers` connects goes on to `to`. It has no end.
-pub(super) async fn gate(listener: TcpListener, mut peers: Callers, to: SocketAddr) {
-    let activity = Arc::new(Activity::start());
+/// Stands before a program of ours: what one of `peers` connects goes on to `to`, so many bits per
+/// second. It has no end.
+pub(super) async fn gate(listener: TcpListener, mut peers: Callers, to: SocketAddr, limit: u32) {
+    let activity = Arc::new(Activity::start(limit));
     let (sender, mut arrivals) = mpsc::channel(MAX_WAITING);
     let accepting = accept(listener, to.port(), sender);
     let serving = async {
@@ -145,8 +166,8 @@ pub(super) async fn join(
     let (outside_in, outside_out) = outside.into_split();
     let (inside_in, inside_out) = inside.into_split();
     tokio::join!(
-        carry(outside_in, inside_out, activity),
-        carry(inside_in, outside_out, activity),
+        carry(outside_in, inside_out, activity, &activity.inwards),
+        carry(inside_in, outside_out, activity, &activity.outwards),
     );
 }
 
@@ -155,10 +176,12 @@ async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     activity: &Activity,
+    way: &Mutex<Limit>,
 ) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(n @ 1..) = from.read(&mut chunk).await {
         activity.touch();
+        activity.turn(way, n).await;
         if to
             .write_all(chunk.get(..n).unwrap_or_default())
             .await
@@ -168,4 +191,64 @@ async fn carry(
         }
     }
     let _ = to.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// Two ends of a connection on this machine.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = socket::tcp_listen((Ipv4Addr::LOCALHOST, 0).into())
+            .await
+            .unwrap();
+        let at = listener.local_addr().unwrap();
+        let (made, taken) =
+            tokio::join!(socket::tcp_connect(at, CONNECT_WITHIN), listener.accept());
+        (made.unwrap(), taken.unwrap().0)
+    }
+
+    async fn received(mut from: TcpStream) -> usize {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).await.unwrap();
+        assert!(all.iter().enumerate().all(|(at, byte)| *byte == part(at)));
+        all.len()
+    }
+
+    fn part(at: usize) -> u8 {
+        u8::try_from(at % 251).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_forwarded_flood_is_held_back_over_all_connections_and_arrives_whole() {
+        // A million bytes a second, half a million at once.
+        let activity = Arc::new(Activity::start(8_000_000));
+        let text: Vec<u8> = (0..500_000).map(part).collect();
+        let clock = Clock::start();
+        let mut relays = JoinSet::new();
+        let mut inside = Vec::new();
+        for _ in 0..2 {
+            let ((mut peer, outside), (program, far)) = (pair().await, pair().await);
+            let activity = Arc::clone(&activity);
+            relays.spawn(async move { join(outside, program, &[], &activity).await });
+            let text = text.clone();
+            relays.spawn(async move { peer.write_all(&text).await.unwrap() });
+            inside.push(far);
+        }
+        let mut lengths = Vec::new();
+        for far in inside {
+            lengths.push(received(far).await);
+        }
+        let took = clock.now();
+        assert_eq!(lengths, [text.len(); 2]);
+        assert!(took >= Duration::from_millis(490), "{took:?}");
+        while let Some(ended) = relays.join_next().await {
+            ended.unwrap();
+        }
+        // The other way had its own limit, and has all of it still.
+        let wait = activity.outwards.lock().unwrap().wait(500_000, clock.now());
+        assert_eq!(wait, Duration::ZERO);
+    }
 }

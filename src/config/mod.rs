@@ -15,6 +15,7 @@ use crate::{
     bridge::{Registry, Unclaimed, source::Source, unknown::UNKNOWN},
     consent::{Decision, Rule, Rules},
     endpoint::{outside::Mapping, place::PortRange, policy::Network},
+    media::limit::Bandwidth,
     negotiation::{Limits, Timers},
 };
 
@@ -119,7 +120,7 @@ pub struct TimerSettings {
     pub accept: Option<u32>,
 }
 
-/// `[limits]`: how much the contacts of one account may ask for at once.
+/// `[limits]`: how much the contacts of one account may ask for at once, and send.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct LimitSettings {
@@ -135,6 +136,12 @@ pub struct LimitSettings {
     /// Offers of one contact within a minute.
     #[serde(deserialize_with = "at_least_one")]
     pub offers_per_minute: Option<u32>,
+    /// Of each of a call's sound and picture, each way, in Mbit/s.
+    #[serde(deserialize_with = "megabits")]
+    pub media: Option<u32>,
+    /// Of all that is forwarded to a program by TCP for one invitation, each way, in Mbit/s.
+    #[serde(deserialize_with = "megabits")]
+    pub forwarded: Option<u32>,
 }
 
 /// Who places the call after the invitation.
@@ -374,6 +381,19 @@ impl Config {
         }
     }
 
+    /// How much is carried of what contacts send.
+    #[must_use]
+    pub fn bandwidth(&self) -> Bandwidth {
+        let bits = |set: Option<u32>, default: u32| {
+            set.map_or(default, |megabits| megabits.saturating_mul(1_000_000))
+        };
+        let default = Bandwidth::default();
+        Bandwidth {
+            media: bits(self.limits.media, default.media),
+            forwarded: bits(self.limits.forwarded, default.forwarded),
+        }
+    }
+
     /// Where recordings go: as set, else `$XDG_DATA_HOME/msn-handoff/recordings`.
     #[must_use]
     pub fn recordings_folder(&self) -> PathBuf {
@@ -420,6 +440,14 @@ fn at_least_one<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<u32>, D::
         0 => Err(de::Error::custom("0 leaves nothing: write 1 or more")),
         number => Ok(Some(number)),
     }
+}
+
+fn megabits<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<u32>, D::Error> {
+    let megabits = u32::deserialize(reader)?;
+    if (1..=4000).contains(&megabits) {
+        return Ok(Some(megabits));
+    }
+    Err(de::Error::custom("write a number of Mbit/s from 1 to 4000"))
 }
 
 fn a_moment<'de, D: Deserializer<'de>>(reader: D) -> Result<f32, D::Error> {
@@ -522,6 +550,8 @@ mod tests {
             "[timers]\noffer = -1\n",
             "[timers]\noffer = 0\n",
             "[limits]\noffers = 5000000000\n",
+            "[limits]\nmedia = 0\n",
+            "[limits]\nforwarded = \"100 Mbit/s\"\n",
             "[proxy]\nserver = \"msnmsgr.example.net\"\n",
             "[network]\nannounce = \"0.0.0.0\"\n",
             "[call]\nwait = nan\n",
@@ -559,6 +589,20 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(set.negotiation_limits(), expected);
+        assert_eq!(set.bandwidth(), Bandwidth::default());
+        let set = read("[limits]\nforwarded = 8\n").unwrap();
+        let expected = Bandwidth {
+            forwarded: 8_000_000,
+            ..Bandwidth::default()
+        };
+        assert_eq!(set.bandwidth(), expected);
+    }
+
+    #[test]
+    fn the_documented_limits_are_the_defaults() {
+        let config = read(documented()).unwrap();
+        assert_eq!(config.negotiation_limits(), Limits::default());
+        assert_eq!(config.bandwidth(), Bandwidth::default());
     }
 
     #[test]

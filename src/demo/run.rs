@@ -26,7 +26,10 @@ use crate::{
     dispatcher::{self, Dispatcher, VerbError},
     endpoint::policy::Policy,
     front::proxy::{Proxy, ProxySettings},
-    media::level::{Recording, RecordingError},
+    media::{
+        level::{Recording, RecordingError},
+        limit::Bandwidth,
+    },
     negotiation,
 };
 
@@ -134,6 +137,7 @@ pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome,
                 play: Some(says.to_owned()),
                 ..Call::default()
             },
+            bandwidth: Bandwidth::default(),
             unclaimed: None,
             negotiation: negotiation::Settings::default(),
         })

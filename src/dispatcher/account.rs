@@ -515,7 +515,10 @@ impl Account {
                 None
             }
             Output::Context { id, data } => {
-                self.order(id, Order::Context(data));
+                let live = self.live.get_mut(&id);
+                if let Some(hand_over) = live.and_then(|live| live.hand_over.as_mut()) {
+                    hand_over.context(id, data);
+                }
                 None
             }
             Output::PeerLeft { id, code } => {

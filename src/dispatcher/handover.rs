@@ -6,16 +6,25 @@ use tokio::sync::mpsc;
 
 use super::{AccountId, Shared, VerbError};
 use crate::{
-    adapter::{self, Order, Task},
+    adapter::{self, Order, Task, remote_assistance::ticket::MAX_TICKET},
     bridge::Bridge,
     endpoint::{own, place::Network, whereabouts},
     invitation::Medium,
     negotiation::{InvitationId, Role},
 };
 
+/// Most context messages of the peer's that an adapter is given, and most bytes in them: twice the
+/// longest ticket of Remote Assistance. An adapter may be busy, and they would wait without end.
+const MAX_CONTEXTS: usize = 512;
+const MAX_CONTEXT_BYTES: usize = 2 * MAX_TICKET;
+
 /// A running adapter, as its account sees it.
 pub(super) struct HandOver {
     orders: mpsc::UnboundedSender<Order>,
+    /// Context messages that may still be given, and bytes.
+    contexts: usize,
+    context_bytes: usize,
+    told: bool,
 }
 
 /// Whose adapter it is.
@@ -33,9 +42,36 @@ pub(super) struct Subject {
 }
 
 impl HandOver {
+    fn new(orders: mpsc::UnboundedSender<Order>) -> Self {
+        Self {
+            orders,
+            contexts: MAX_CONTEXTS,
+            context_bytes: MAX_CONTEXT_BYTES,
+            told: false,
+        }
+    }
+
     /// An adapter that has already returned wants no more orders.
     pub(super) fn order(&self, order: Order) {
         let _ = self.orders.send(order);
+    }
+
+    /// The peer sent context data. What is too much is dropped.
+    pub(super) fn context(&mut self, id: InvitationId, data: Vec<u8>) {
+        let left = (
+            self.contexts.checked_sub(1),
+            self.context_bytes.checked_sub(data.len()),
+        );
+        if let (Some(contexts), Some(bytes)) = left {
+            (self.contexts, self.context_bytes) = (contexts, bytes);
+            return self.order(Order::Context(data));
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(
+                invitation = id.0,
+                "more context data comes than any application sends; the rest is dropped"
+            );
+        }
     }
 }
 
@@ -66,6 +102,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         shared.settings.call.clone(),
         shared.settings.recordings.clone(),
     );
+    let bandwidth = shared.settings.bandwidth;
     let phones = shared.settings.registry.by_id("voice").cloned();
     let task = move |network, policy| Task {
         invitation,
@@ -76,6 +113,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         network,
         policy,
         call,
+        bandwidth,
         phones,
         recordings,
         orders: incoming.into(),
@@ -119,7 +157,7 @@ pub(super) fn start(shared: &Arc<Shared>, subject: Subject) -> Result<HandOver, 
         },
         &shared.runtime,
     );
-    Ok(HandOver { orders })
+    Ok(HandOver::new(orders))
 }
 
 /// The random parts of an INVITE of ours.
@@ -145,4 +183,28 @@ pub(super) fn entropy() -> Result<Entropy, VerbError> {
         cookie,
         session_id: format!("{{{first}-{second}-{third}-{fourth}-{fifth}}}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_messages_without_end_do_not_pile_up_before_a_busy_adapter() {
+        for (size, most) in [
+            (1, MAX_CONTEXTS),
+            (300, MAX_CONTEXT_BYTES / 300),
+            (4096, MAX_CONTEXT_BYTES / 4096),
+        ] {
+            let (orders, mut waiting) = mpsc::unbounded_channel();
+            let mut hand_over = HandOver::new(orders);
+            for _ in 0..10_000 {
+                hand_over.context(InvitationId(1), vec![b'x'; size]);
+            }
+            hand_over.order(Order::End);
+            let mut given: Vec<Order> = std::iter::from_fn(|| waiting.try_recv().ok()).collect();
+            assert!(matches!(given.pop(), Some(Order::End)), "{size}");
+            assert_eq!(given.len(), most, "{size}");
+        }
+    }
 }

@@ -38,6 +38,7 @@ use crate::{
         policy::Policy,
     },
     event::Event,
+    media::limit::Bandwidth,
     msnp::roster,
     negotiation,
 };
@@ -68,6 +69,8 @@ pub struct Settings {
     pub recordings: PathBuf,
     /// How calls are made (voice and video).
     pub call: Call,
+    /// How much is carried of what contacts send.
+    pub bandwidth: Bandwidth,
     /// Overrides what the bridges say of an invitation that nothing here can take.
     pub unclaimed: Option<Unclaimed>,
     /// Timers and limits of the negotiation.
@@ -90,6 +93,7 @@ impl Settings {
             ports: config.network.ports.clone(),
             recordings: config.recordings_folder(),
             call: config.call.clone(),
+            bandwidth: config.bandwidth(),
             unclaimed: config.unclaimed,
             negotiation: negotiation::Settings {
                 timers: config.negotiation_timers(),

@@ -1,17 +1,35 @@
-//! How much may be carried in a second: what exceeds it is for the caller to drop.
+//! How much may be carried in a second: what exceeds it is for the caller to drop, or to hold back.
 //!
 //! Pure: a bucket that fills with time and holds what half a second brings, so that a picture's
 //! burst of packets passes and a flood does not.
 
 use core::time::Duration;
 
-/// The default, in bits per second: 64 kbit/s is a voice of these applications, and 1 Mbit/s is more
-/// than their pictures take.
+/// The default for media, in bits per second: 64 kbit/s is a voice of these applications, and 1 Mbit/s
+/// is more than their pictures take.
 pub const BITS_PER_SECOND: u32 = 20_000_000;
+
+/// How much of what comes from a contact, and goes to it, is carried; in bits per second, each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// Of each of a call's sound and picture.
+    pub media: u32,
+    /// Of all TCP connections of an invitation together that are forwarded to a program.
+    pub forwarded: u32,
+}
+
+impl Default for Bandwidth {
+    fn default() -> Self {
+        Self {
+            media: BITS_PER_SECOND,
+            forwarded: 100_000_000,
+        }
+    }
+}
 
 /// Counted in parts of a byte, so that nothing is lost in rounding: a byte is 8 bits times a
 /// thousand million nanoseconds.
-const PER_BYTE: u128 = 8 * 1_000_000_000;
+const PER_BYTE: i128 = 8 * 1_000_000_000;
 /// For how long of silence credit is kept.
 const KEPT: Duration = Duration::from_millis(500);
 
@@ -19,7 +37,8 @@ const KEPT: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     rate: u32,
-    credit: u128,
+    /// Below zero when more has been promised than there is.
+    credit: i128,
     last: Duration,
 }
 
@@ -37,18 +56,32 @@ impl Limit {
     /// Whether so many bytes may go at `now`; they are counted then. A clock that goes back gives
     /// nothing.
     pub fn admits(&mut self, bytes: usize, now: Duration) -> bool {
-        let passed = now.saturating_sub(self.last).as_nanos();
-        self.last = self.last.max(now);
-        let gained = passed.saturating_mul(u128::from(self.rate));
-        self.credit = self.credit.saturating_add(gained).min(most(self.rate));
-        let cost = PER_BYTE.saturating_mul(bytes as u128);
-        match self.credit.checked_sub(cost) {
-            Some(left) => {
-                self.credit = left;
-                true
-            }
-            None => false,
+        self.gain(now);
+        let left = self.credit.saturating_sub(cost(bytes));
+        if left < 0 {
+            return false;
         }
+        self.credit = left;
+        true
+    }
+
+    /// How long so many bytes that came at `now` must wait before they may go; they are counted now, so
+    /// that what comes after them waits for them too.
+    pub fn wait(&mut self, bytes: usize, now: Duration) -> Duration {
+        self.gain(now);
+        self.credit = self.credit.saturating_sub(cost(bytes));
+        let owed = self.credit.min(0).unsigned_abs();
+        let nanos = owed.div_ceil(u128::from(self.rate.max(1)));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn gain(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.last);
+        self.last = self.last.max(now);
+        self.credit = self
+            .credit
+            .saturating_add(gained(self.rate, passed))
+            .min(most(self.rate));
     }
 }
 
@@ -58,8 +91,18 @@ impl Default for Limit {
     }
 }
 
-fn most(rate: u32) -> u128 {
-    KEPT.as_nanos().saturating_mul(u128::from(rate))
+fn most(rate: u32) -> i128 {
+    gained(rate, KEPT)
+}
+
+/// What that time brings.
+fn gained(rate: u32, passed: Duration) -> i128 {
+    let nanos = i128::try_from(passed.as_nanos()).unwrap_or(i128::MAX);
+    nanos.saturating_mul(i128::from(rate))
+}
+
+fn cost(bytes: usize) -> i128 {
+    PER_BYTE.saturating_mul(i128::try_from(bytes).unwrap_or(i128::MAX))
 }
 
 #[cfg(test)]
@@ -85,6 +128,25 @@ mod tests {
         assert!(!limit.admits(1, at(99)));
     }
 
+    #[test]
+    fn what_waits_goes_in_turn_and_nothing_is_lost() {
+        let mut limit = Limit::new(8_000);
+        let at = Duration::from_millis;
+        for (bytes, now, waits) in [
+            (500, 0, 0),
+            (100, 0, 100),
+            // Behind the one that waits already.
+            (50, 0, 150),
+            (50, 100, 100),
+            (0, 200, 0),
+            (1, 200, 1),
+            (499, 9_000, 0),
+            (2, 9_000, 1),
+        ] {
+            assert_eq!(limit.wait(bytes, at(now)), at(waits), "{bytes} at {now}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_more_than_the_burst_and_the_rate(
@@ -92,13 +154,28 @@ mod tests {
             packets in proptest::collection::vec((0_usize..2048, 0_u64..20_000_000), 1..500),
         ) {
             let mut limit = Limit::new(rate);
-            let (mut now, mut carried) = (Duration::ZERO, 0_u128);
+            let (mut now, mut carried) = (Duration::ZERO, 0_i128);
             for (bytes, after) in packets {
                 now += Duration::from_nanos(after);
                 if limit.admits(bytes, now) {
-                    carried += bytes as u128;
+                    carried += bytes as i128;
                 }
-                prop_assert!(carried * PER_BYTE <= (now + KEPT).as_nanos() * u128::from(rate));
+                prop_assert!(carried * PER_BYTE <= gained(rate, now + KEPT));
+            }
+        }
+
+        #[test]
+        fn what_waits_its_turn_is_never_more_than_the_burst_and_the_rate(
+            rate in 1_u32..50_000_000,
+            pieces in proptest::collection::vec((0_usize..20_000, 0_u64..20_000_000), 1..500),
+        ) {
+            let mut limit = Limit::new(rate);
+            let (mut now, mut carried) = (Duration::ZERO, 0_i128);
+            for (bytes, after) in pieces {
+                now += Duration::from_nanos(after);
+                let goes = now + limit.wait(bytes, now);
+                carried += bytes as i128;
+                prop_assert!(carried * PER_BYTE <= gained(rate, goes + KEPT));
             }
         }
 

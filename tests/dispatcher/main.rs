@@ -125,6 +125,7 @@ fn side_with(
         lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: folder.path().join("recordings"),
         call: msn_handoff::config::Call::default(),
+        bandwidth: msn_handoff::media::limit::Bandwidth::default(),
         unclaimed: None,
         negotiation: negotiation::Settings {
             timers,

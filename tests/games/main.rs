@@ -59,6 +59,7 @@ impl Running {
             network: Network::plain(own_ip),
             policy: Policy::new(own_ip, Vec::new()),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             phones: None,
             recordings: "/nonexistent".into(),
             orders: incoming.into(),

@@ -115,6 +115,7 @@ impl Bob {
             lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: dir.path().join("recordings"),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             unclaimed: setup.unclaimed,
             negotiation: negotiation::Settings::default(),
         });

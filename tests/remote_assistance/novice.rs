@@ -78,6 +78,7 @@ impl Table {
             lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: recordings.clone(),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             unclaimed: None,
             negotiation: negotiation::Settings::default(),
         });

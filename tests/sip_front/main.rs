@@ -73,6 +73,7 @@ fn start_at(
         network,
         policy: Policy::new(HERE, Vec::new()),
         call,
+        bandwidth: msn_handoff::media::limit::Bandwidth::default(),
         phones: None,
         recordings,
         orders: orders_in.into(),

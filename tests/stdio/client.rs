@@ -147,6 +147,7 @@ async fn the_python_client_takes_a_call_and_ends_it() {
         lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: theirs.path().join("recordings"),
         call: Call::default(),
+        bandwidth: msn_handoff::media::limit::Bandwidth::default(),
         unclaimed: None,
         negotiation: negotiation::Settings::default(),
     });

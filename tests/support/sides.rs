@@ -90,6 +90,7 @@ impl Side {
             lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: folder.to_owned(),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             unclaimed: None,
             negotiation: negotiation::Settings {
                 // Tests ask for more in a minute than a person.

@@ -349,6 +349,7 @@ pub(crate) fn settings(agent: &Agent, tone: f64, mut call: Call, dir: &Path) -> 
         lookout: msn_handoff::endpoint::outside::Lookout::default(),
         recordings: heard,
         call,
+        bandwidth: msn_handoff::media::limit::Bandwidth::default(),
         unclaimed: None,
         negotiation: negotiation::Settings::default(),
     }

@@ -60,6 +60,7 @@ impl Invited {
             lookout: msn_handoff::endpoint::outside::Lookout::default(),
             recordings: folder.join("recordings"),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             unclaimed: None,
             negotiation: negotiation::Settings::default(),
         });

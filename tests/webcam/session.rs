@@ -121,6 +121,7 @@ impl Session {
             network: msn_handoff::endpoint::place::Network::plain(own),
             policy: Policy::new(own, Vec::new()),
             call: Call::default(),
+            bandwidth: msn_handoff::media::limit::Bandwidth::default(),
             phones: None,
             recordings: recordings.clone(),
             orders: incoming.into(),

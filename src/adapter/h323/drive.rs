@@ -141,7 +141,8 @@ async fn serve(
     // Ended when this is dropped.
     let mut relays = JoinSet::new();
     let t120 = data.map(|data| {
-        relays.spawn(relay_tcp::gate(data.listener, peers.clone(), data.to));
+        let (peers, limit) = (peers.clone(), task.bandwidth.forwarded);
+        relays.spawn(relay_tcp::gate(data.listener, peers, data.to, limit));
         data.told
     });
     talk::run(task, orders, ready, arrived, &peers, t120).await;

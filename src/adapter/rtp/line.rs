@@ -66,8 +66,13 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Begins to listen to the peer. The error is for people.
-    pub(super) fn open(doors: Doors, policy: &Policy, remote: &Remote) -> Result<Self, String> {
+    /// Begins to listen to the peer, of whose picture so many bits per second go on at most. The error is for people.
+    pub(super) fn open(
+        doors: Doors,
+        policy: &Policy,
+        remote: &Remote,
+        limit: u32,
+    ) -> Result<Self, String> {
         let peers = policy.those_allowed(remote.told());
         let peers = peers.map_err(|error| error.to_string())?;
         let mut own = [0; 4];
@@ -78,7 +83,7 @@ impl Line {
             doors,
             policy: policy.clone(),
             peers,
-            reception: Reception::new(hosts, u32::from_be_bytes(own)),
+            reception: Reception::new(hosts, u32::from_be_bytes(own), limit),
             clock: Clock::start(),
             next_report: Duration::ZERO,
             idle: FIRST_WITHIN,

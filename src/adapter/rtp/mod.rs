@@ -50,7 +50,7 @@ pub async fn run(mut task: Task) {
             Err(why) => return task.fail(why),
         },
     };
-    let line = match Line::open(doors, &task.policy, &remote) {
+    let line = match Line::open(doors, &task.policy, &remote, task.bandwidth.media) {
         Ok(line) => line,
         Err(why) => return task.fail(why),
     };

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     endpoint::callers::Callers,
     media::{
+        limit::Limit,
         lock::{Lock, rtcp_beside},
         reorder::Reorder,
         rtcp::{self, Echo, Own},
@@ -44,10 +45,12 @@ pub(super) struct Reception {
     hosts: Callers,
     own: u32,
     sender: Option<Sender>,
+    limit: Limit,
     reorder: Reorder<Vec<u8>>,
     statistics: Statistics,
     held_since: Option<Duration>,
     turned_away: u64,
+    over: u64,
 }
 
 /// What a datagram meant.
@@ -62,16 +65,19 @@ pub(super) enum Heard {
 }
 
 impl Reception {
-    /// Only these hosts are heard; `own` is our source in reports.
-    pub(super) fn new(hosts: Callers, own: u32) -> Self {
+    /// Only these hosts are heard; `own` is our source in reports. Of the picture no more than that
+    /// many bits per second go on.
+    pub(super) fn new(hosts: Callers, own: u32, limit: u32) -> Self {
         Self {
             hosts,
             own,
             sender: None,
+            limit: Limit::new(limit),
             reorder: Reorder::new(DEPTH),
             statistics: Statistics::new(),
             held_since: None,
             turned_away: 0,
+            over: 0,
         }
     }
 
@@ -110,6 +116,11 @@ impl Reception {
     /// Datagrams that were not the sender's.
     pub(super) fn turned_away(&self) -> u64 {
         self.turned_away
+    }
+
+    /// Packets of the sender's that were more than is carried.
+    pub(super) fn over(&self) -> u64 {
+        self.over
     }
 
     /// A datagram came to one of the two ports. Some senders put both kinds through the first.
@@ -167,7 +178,15 @@ impl Reception {
             tracing::info!(%from, "the picture goes on from another address");
             sender.rtcp = None;
         }
+        // Also when it is dropped: a sender that floods has not fallen silent.
         sender.last = now;
+        if !self.limit.admits(bytes.len(), now) {
+            self.over += 1;
+            if self.over == 1 {
+                tracing::warn!(%from, "more of the picture comes than is carried; the rest is dropped");
+            }
+            return Some(Heard::Nothing);
+        }
         self.statistics.arrived(packet, now);
         let packets = self.reorder.push(packet.sequence, bytes.to_vec());
         self.held_since = match (self.reorder.is_holding(), self.held_since) {
@@ -250,11 +269,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::media::limit::BITS_PER_SECOND;
 
     const HOST: &str = "192.0.2.1";
 
     fn reception() -> Reception {
-        Reception::new(Callers::new(vec![HOST.parse().unwrap()], Vec::new()), 9)
+        limited(BITS_PER_SECOND)
+    }
+
+    fn limited(limit: u32) -> Reception {
+        let hosts = Callers::new(vec![HOST.parse().unwrap()], Vec::new());
+        Reception::new(hosts, 9, limit)
     }
 
     fn packet(source: u32, sequence: u16) -> Vec<u8> {
@@ -317,6 +342,31 @@ mod tests {
         assert_eq!(reception.due(), Some(Duration::from_millis(40) + PATIENCE));
         assert_eq!(reception.flush(), [packet(1, 3), packet(1, 4)]);
         assert_eq!((reception.due(), reception.summary().lost), (None, 1));
+    }
+
+    #[test]
+    fn a_flood_of_pictures_goes_on_at_the_limit_and_no_faster() {
+        let size = packet(1, 1).len();
+        // Ten packets a second, five at once.
+        let mut reception = limited(u32::try_from(size * 8 * 10).unwrap());
+        let from: SocketAddr = "192.0.2.1:5004".parse().unwrap();
+        let (mut passed, mut last) = (0, Duration::ZERO);
+        for number in 0..1000_u16 {
+            last = Duration::from_millis(number.into());
+            // What others send takes nothing away from the sender.
+            let stranger = "192.0.2.1:5006".parse().unwrap();
+            reception.datagram(&packet(1, number), stranger, last);
+            if let Heard::Packets(packets) = reception.datagram(&packet(1, number), from, last) {
+                passed += packets.len();
+            }
+            if reception.due().is_some_and(|due| due <= last) {
+                passed += reception.flush().len();
+            }
+        }
+        passed += reception.flush().len();
+        assert!((14..=15).contains(&passed), "{passed}");
+        assert_eq!(reception.over(), 1000 - passed as u64);
+        assert_eq!(reception.last(), Some(last), "it was not silent");
     }
 
     proptest! {

@@ -199,8 +199,8 @@ pub(super) fn finish(task: &Task, line: &Line, end: &End, more: impl Iterator<It
         .chain([line.words()])
         .collect();
     let words = shown::line(&words.join("; "), 600);
-    let turned_away = line.reception().turned_away();
-    tracing::info!(invitation = task.invitation.0, turned_away, words);
+    let (turned_away, over) = (line.reception().turned_away(), line.reception().over());
+    tracing::info!(invitation = task.invitation.0, turned_away, over, words);
     match end {
         // Who ordered the end knows that it is one.
         End::Ordered => task.say(words),

@@ -277,6 +277,10 @@ async fn run_program(
     tell: &(impl Fn(Event) + Sync),
 ) {
     let within = plan.ready_within;
+    // It had its turn only after it was to stop.
+    if stopped.try_recv() != Err(oneshot::error::TryRecvError::Empty) {
+        return;
+    }
     let mut program = match launch::start(plan) {
         Ok(program) => program,
         Err(error) => return tell(Event::Failed(error.to_string())),

@@ -60,6 +60,10 @@ const MAX_EARLY: usize = 4;
 const MAX_STREAMS: usize = 4;
 /// How long one that may turn out to be the peer may take to say so.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to take a message of ours,
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// and all that waits, once it says no more itself.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
 /// How long a connection to the peer may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How often an agent is asked whether it is there.
@@ -178,6 +182,9 @@ struct Driver {
     next_stream: u64,
     stream_events: (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>),
     tasks: JoinSet<()>,
+    /// Programs that the call goes on without, on their way to their end. The call waits for that at
+    /// its own: dropped, they would be killed, and nobody told.
+    stopping: JoinSet<()>,
     agent_events: AgentEvents,
     runner: Option<Runner>,
     attempt: usize,
@@ -233,7 +240,8 @@ impl Driver {
         let bound = async {
             let inside = socket::udp((Ipv4Addr::LOCALHOST, 0).into()).await?;
             let port = inside.local_addr()?.port();
-            let sound = Sound::bind(&task.network.bind, player.is_some(), built_in).await?;
+            let (own, limit) = (&task.network.bind, task.bandwidth.media);
+            let sound = Sound::bind(own, limit, player.is_some(), built_in).await?;
             Ok::<_, std::io::Error>((inside, port, sound))
         };
         let (inside, port, sound) = match bound.await {
@@ -288,6 +296,7 @@ impl Driver {
             next_stream: 0,
             stream_events: mpsc::channel(32),
             tasks: JoinSet::new(),
+            stopping: JoinSet::new(),
             agent_events: mpsc::unbounded_channel(),
             runner: None,
             attempt: 0,
@@ -339,6 +348,7 @@ impl Driver {
                 },
                 // Connections come and go as the peer likes: what is over is forgotten.
                 Some(_) = self.tasks.join_next() => {}
+                Some(_) = self.stopping.join_next() => {}
                 got = self.inside.recv_from(&mut agent) => {
                     if let Ok((n, SocketAddr::V4(from))) = got {
                         let bytes = agent.get(..n).unwrap_or_default().to_vec();
@@ -357,18 +367,19 @@ impl Driver {
 
     /// Ends what was started, and tells the end last.
     async fn leave(mut self) {
-        for runner in [self.playing.take(), self.runner.take()]
-            .into_iter()
-            .flatten()
-        {
-            runner.stop().await;
+        let running = [self.playing.take(), self.runner.take()];
+        for runner in running.into_iter().flatten() {
+            self.stopping.spawn(runner.stop());
         }
+        while self.stopping.join_next().await.is_some() {}
         let over = self.sound.end().await;
         while let Ok((_, event)) = self.agent_events.1.try_recv() {
-            if let Event::Ended { name, how } = event {
-                let ended = Report::ProgramEnded { program: name, how };
-                let _ = self.task.reports.send(ended);
-            }
+            let report = match event {
+                Event::Started { name, pid } => Report::Started { program: name, pid },
+                Event::Ended { name, how } => Report::ProgramEnded { program: name, how },
+                Event::Up { .. } | Event::Failed(_) => continue,
+            };
+            let _ = self.task.reports.send(report);
         }
         if let Some((why, _)) = self.finished.take() {
             let made: Vec<String> = over
@@ -384,6 +395,12 @@ impl Driver {
                 .collect();
             let _ = self.task.reports.send(Report::Finished(text.join("; ")));
         }
+    }
+
+    /// Whether nothing is to be started any more: the call is over, or its end was ordered and waits
+    /// for its turn.
+    fn is_ending(&mut self) -> bool {
+        self.finished.is_some() || self.task.orders.is_over()
     }
 
     fn is_over(&self) -> bool {
@@ -556,3 +573,6 @@ fn token() -> Option<Token> {
     let hex: String = seed().iter().take(12).map(|b| format!("{b:02x}")).collect();
     Token::new(hex).ok()
 }
+
+#[cfg(test)]
+mod tests;

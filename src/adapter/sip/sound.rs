@@ -44,15 +44,25 @@ pub(super) struct Over {
 }
 
 impl Sound {
-    /// Binds the peer's side at `own` and the agent's on loopback.
-    pub(super) async fn bind(own: &Bind, video: bool, built_in: BuiltIn) -> io::Result<Self> {
+    /// Binds the peer's side at `own` and the agent's on loopback. Of sound and picture so many bits
+    /// per second are carried at most.
+    pub(super) async fn bind(
+        own: &Bind,
+        limit: u32,
+        video: bool,
+        built_in: BuiltIn,
+    ) -> io::Result<Self> {
         let picture = if video {
-            Some(Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?)
+            let picture = Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?;
+            picture.limit(limit);
+            Some(picture)
         } else {
             None
         };
+        let relay = Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?;
+        relay.limit(limit);
         Ok(Self {
-            relay: Relay::open(own.clone(), Ipv4Addr::LOCALHOST).await?,
+            relay,
             picture,
             now: None,
             built_in,

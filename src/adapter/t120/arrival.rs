@@ -69,6 +69,8 @@ pub(super) struct Arrival {
     /// Where it arrived.
     pub own: SocketAddrV4,
     pub taker: Taker,
+    /// Shared by all connections of the session.
+    pub activity: Arc<Activity>,
     pub events: mpsc::Sender<Event>,
 }
 
@@ -169,8 +171,7 @@ impl Arrival {
             }
         };
         if self.events.send(Event::Begun).await.is_ok() {
-            let activity = Arc::new(Activity::start());
-            relay_tcp::join(self.stream, inside, first, &activity).await;
+            relay_tcp::join(self.stream, inside, first, &self.activity).await;
         }
         Event::Over(None)
     }

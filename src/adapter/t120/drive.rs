@@ -7,6 +7,7 @@ mod messages;
 use std::{
     collections::{HashMap, HashSet},
     net::{SocketAddr, SocketAddrV4},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,7 +28,7 @@ use crate::{
     adapter::{
         Order, Report, Task,
         one_program::{self, Started},
-        relay_tcp,
+        relay_tcp::{self, Activity},
     },
     clock::Clock,
     endpoint::{callers::Callers, mapping::Door, place::Opened},
@@ -93,6 +94,7 @@ struct Driver {
     front: Front,
     udp: UdpSocket,
     taker: Taker,
+    activity: Arc<Activity>,
     program: Option<Started>,
     /// What the peer is told of where SIP is listened for.
     told: Announced,
@@ -139,6 +141,7 @@ impl Driver {
             user,
             seeds: Box::new(seed),
         };
+        let activity = Arc::new(Activity::start(task.bandwidth.forwarded));
         Self {
             task,
             peers,
@@ -146,6 +149,7 @@ impl Driver {
             front: Front::new(setup),
             udp,
             taker: found.taker,
+            activity,
             program: found.program,
             told: told.announced,
             sip,

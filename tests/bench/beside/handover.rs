@@ -184,6 +184,7 @@ async fn rounds(count: usize, application: &str, bridge: &str) -> Times {
         lookout: Lookout::default(),
         recordings: folder.path().to_owned(),
         call: Call::default(),
+        bandwidth: msn_handoff::media::limit::Bandwidth::default(),
         unclaimed: None,
         negotiation: negotiation::Settings {
             limits,

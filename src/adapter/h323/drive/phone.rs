@@ -29,8 +29,6 @@ use crate::{
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// How long the front may take to listen.
 const READY_WITHIN: Duration = Duration::from_secs(5);
-/// How long it may take to end what it started.
-const LEAVE_WITHIN: Duration = Duration::from_secs(15);
 /// What the front says of us, which is not what the user would understand.
 const OURS: &str = "the peer calls";
 
@@ -83,6 +81,7 @@ impl Phone {
                 ..task.call.clone()
             },
             phones: None,
+            bandwidth: task.bandwidth,
             recordings: task.recordings.clone(),
             orders: incoming.into(),
             reports: outgoing,
@@ -254,13 +253,11 @@ impl Phone {
             self.obey(out);
         }
         let _ = self.orders.send(Order::End);
+        // It ends what it started, which may take as long as the bridge gives a program, and then itself.
         let mut rest = Vec::new();
-        let last = async {
-            while let Some(report) = self.reports.recv().await {
-                rest.push(report);
-            }
-        };
-        let _ = timeout(LEAVE_WITHIN, last).await;
+        while let Some(report) = self.reports.recv().await {
+            rest.push(report);
+        }
         self.front.shutdown().await;
         rest
     }

@@ -68,6 +68,9 @@ impl Ready {
                 true => Some(Relay::open(place.clone(), Ipv4Addr::LOCALHOST).await?),
                 false => None,
             };
+            for relay in [Some(&relay), picture.as_ref()].into_iter().flatten() {
+                relay.limit(task.bandwidth.media);
+            }
             let (_, listener) = socket::udp_tcp_pair(place).await?;
             let control = listener.local_addr()?.port();
             Ok::<_, io::Error>((relay, picture, listener, control))
@@ -391,7 +394,8 @@ impl Talk<'_> {
         self.join()
             .map_err(|error| format!("no sound to {rtp}: {error}"))?;
         self.agreed_until = None;
-        if self.phone.is_called() {
+        // For what is over already no phone is started.
+        if self.phone.is_called() || self.orders.is_over() {
             return Ok(());
         }
         // The one that the peer wants first: the phone sends the first. The other is what the peer may

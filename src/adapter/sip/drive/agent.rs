@@ -32,10 +32,14 @@ impl Driver {
         self.feed(input).await;
     }
 
-    /// Starts the next contender; says so when there is none.
+    /// Starts the next contender; says so when there is none. For a call that is over none is started.
     pub(super) async fn next_agent(&mut self) -> bool {
         self.attempt += 1;
-        match self.contenders.next().await {
+        let contender = self.contenders.next().await;
+        if self.is_ending() {
+            return true;
+        }
+        match contender {
             Some(contender) => {
                 let events = self.agent_events.0.clone();
                 self.runner = Some(Runner::start(contender, self.attempt, events));
@@ -46,10 +50,13 @@ impl Driver {
     }
 
     pub(super) async fn change_agent(&mut self) {
+        if self.finished.is_some() {
+            return;
+        }
         self.asking = None;
         if let Some(runner) = self.runner.take() {
             // Its end is reported when it comes; the call does not wait for it.
-            self.tasks.spawn(runner.stop());
+            self.stopping.spawn(runner.stop());
         }
         if !self.next_agent().await {
             let why = self.contenders.why_none();
@@ -58,6 +65,9 @@ impl Driver {
     }
 
     pub(super) async fn contender_failed(&mut self, why: String) {
+        if self.finished.is_some() {
+            return;
+        }
         info!(invitation = self.task.invitation.0, why, "agent");
         self.contenders.note(why);
         self.change_agent().await;

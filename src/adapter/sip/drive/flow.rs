@@ -39,7 +39,7 @@ impl Driver {
             None => {
                 self.shown = false;
                 if let Some(player) = self.playing.take() {
-                    self.tasks.spawn(player.stop());
+                    self.stopping.spawn(player.stop());
                 }
             }
             Some(picture) if !self.shown => {
@@ -98,6 +98,9 @@ impl Driver {
                     user: None,
                     at,
                 };
+                if self.is_ending() {
+                    return;
+                }
                 let events = self.agent_events.0.clone();
                 self.playing = Some(Runner::start(contender, PICTURE, events));
                 let text = match self.sound.show(at) {

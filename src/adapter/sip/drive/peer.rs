@@ -41,9 +41,7 @@ impl Driver {
         match sip::read(bytes) {
             Ok(message) if !self.is_peer(&message, source) => {
                 debug!(invitation = self.task.invitation.0, from = %source, "a stranger; ignored");
-                if let Hop::Tcp(id) = hop {
-                    self.streams.remove(&id);
-                }
+                self.turn_away(hop, source);
             }
             Ok(message) => {
                 trace_message(self.task.invitation.0, "peer", &message);
@@ -62,6 +60,7 @@ impl Driver {
                 {
                     self.obey(Output::ToPeer { bytes, hop }).await;
                 }
+                self.turn_away(hop, source);
             }
             // Its sound has moved there, and its messages follow.
             Err(sip::Error::KeepAlive)
@@ -69,7 +68,19 @@ impl Driver {
             {
                 self.feed(Input::Moved(source)).await;
             }
-            Err(error) => debug!(invitation = self.task.invitation.0, %error, "ignored"),
+            Err(error) => {
+                debug!(invitation = self.task.invitation.0, %error, "ignored");
+                self.turn_away(hop, source);
+            }
+        }
+    }
+
+    /// Closes the connection of one that has spoken and is still not known to be the peer.
+    fn turn_away(&mut self, hop: Hop, source: SocketAddrV4) {
+        if let Hop::Tcp(id) = hop
+            && !self.callers.knows(*source.ip())
+        {
+            self.streams.remove(&id);
         }
     }
 
@@ -132,48 +143,11 @@ impl Driver {
     ) -> u64 {
         self.next_stream += 1;
         let id = self.next_stream;
-        let (line, mut outgoing) = mpsc::channel::<Vec<u8>>(16);
+        let (line, outgoing) = mpsc::channel(16);
         self.streams.insert(id, line);
         let events = self.stream_events.0.clone();
-        let (mut read, mut write) = stream.into_split();
-        self.tasks.spawn(async move {
-            let reading = async {
-                let mut frames = sip::frame::Stream::default();
-                let mut within = first_within;
-                loop {
-                    let next = next_message(&mut read, &mut frames);
-                    let next = match within.take() {
-                        Some(within) => timeout(within, next).await.ok().flatten(),
-                        None => next.await,
-                    };
-                    let Some(bytes) = next else {
-                        break;
-                    };
-                    let event = StreamEvent::Message(id, bytes, from);
-                    if events.send(event).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            let writing = async {
-                while let Some(bytes) = outgoing.recv().await {
-                    if write.write_all(&bytes).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            tokio::pin!(writing);
-            let was_read = tokio::select! {
-                () = reading => true,
-                () = &mut writing => false,
-            };
-            // The entry goes with this, if it has not gone.
-            let _ = events.send(StreamEvent::Closed(id)).await;
-            if was_read {
-                // What waits is still said.
-                writing.await;
-            }
-        });
+        self.tasks
+            .spawn(converse(stream, (id, from), first_within, outgoing, events));
         id
     }
 
@@ -192,6 +166,54 @@ impl Driver {
                 self.feed(Input::StreamClosed(id)).await;
             }
         }
+    }
+}
+
+/// Reads and writes the connection with that number.
+pub(super) async fn converse(
+    stream: TcpStream,
+    (id, from): (u64, SocketAddrV4),
+    mut first_within: Option<Duration>,
+    mut outgoing: mpsc::Receiver<Vec<u8>>,
+    events: mpsc::Sender<StreamEvent>,
+) {
+    let (mut read, mut write) = stream.into_split();
+    let reading = async {
+        let mut frames = sip::frame::Stream::default();
+        loop {
+            let next = next_message(&mut read, &mut frames);
+            let next = match first_within.take() {
+                Some(within) => timeout(within, next).await.ok().flatten(),
+                None => next.await,
+            };
+            let Some(bytes) = next else {
+                break;
+            };
+            let event = StreamEvent::Message(id, bytes, from);
+            if events.send(event).await.is_err() {
+                break;
+            }
+        }
+    };
+    let writing = async {
+        while let Some(bytes) = outgoing.recv().await {
+            // Who does not read would keep the connection for ever.
+            let written = timeout(WRITE_WITHIN, write.write_all(&bytes)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                break;
+            }
+        }
+    };
+    tokio::pin!(writing);
+    let was_read = tokio::select! {
+        () = reading => true,
+        () = &mut writing => false,
+    };
+    // The entry goes with this, if it has not gone.
+    let _ = events.send(StreamEvent::Closed(id)).await;
+    if was_read {
+        // What waits is still said, as far as it is taken.
+        let _ = timeout(LAST_WITHIN, writing).await;
     }
 }
 

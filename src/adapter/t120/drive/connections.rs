@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, SocketAddrV4},
+    sync::Arc,
     time::Duration,
 };
 
@@ -53,6 +54,7 @@ impl Driver {
             from,
             own: SocketAddrV4::new(*self.sip.ip(), port),
             taker: self.taker.clone(),
+            activity: Arc::clone(&self.activity),
             events: self.events.0.clone(),
         };
         self.tasks.spawn(arrival.serve());
