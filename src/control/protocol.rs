@@ -221,7 +221,7 @@ pub struct Happened {
 ///
 /// # Errors
 /// When it is too long, or not UTF-8.
-pub(crate) fn line(bytes: Vec<u8>) -> Result<String, String> {
+pub fn line(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.len() > MAX_LINE {
         return Err(format!("a line is longer than {MAX_LINE} bytes"));
     }

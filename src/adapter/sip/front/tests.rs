@@ -1,5 +1,7 @@
 //! The front between a hand-made RTC and a hand-made softphone, in virtual time.
 
+mod any_order;
+
 use super::*;
 use crate::media::sip::read;
 

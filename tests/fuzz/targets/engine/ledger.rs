@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use msn_handoff::{
-    invitation::{MAX_PAYLOAD, Message},
+    invitation::{MAX_PAYLOAD, Message, read_address},
     negotiation::{Announcement, InvitationId, Output},
 };
 
@@ -16,9 +16,28 @@ pub(crate) struct Seen {
     /// The last port that its adapter told.
     pub(crate) port: Option<u16>,
     pub(crate) asked_for_port: bool,
+    /// What its program has told, to go out as context data.
+    pub(crate) told: Vec<Vec<u8>>,
     pub(crate) prepared: usize,
     pub(crate) connected: usize,
     pub(crate) ended: usize,
+}
+
+impl Seen {
+    /// An address that goes out is the one that the adapter has told.
+    fn is_listened_at(&self, (ip, port): (Ipv4Addr, Option<u16>)) {
+        let told = self.port.expect("announced before anybody listens");
+        assert_eq!(ip, OURS);
+        assert!(port.is_none_or(|port| port == told), "{port:?} {told}");
+    }
+
+    /// Whether it is a part of what the program told. What reads a message trims its values.
+    fn has_told(&self, part: &[u8]) -> bool {
+        let holds = |whole: &Vec<u8>| {
+            part.is_empty() || whole.windows(part.len()).any(|window| window == part)
+        };
+        self.told.iter().any(holds)
+    }
 }
 
 /// Every invitation there was.
@@ -65,12 +84,22 @@ impl Ledger {
                 };
                 assert!(seen.ended == 0 || command == "CANCEL");
                 assert!(command != "ACCEPT" || (seen.consented && seen.prepared == 1));
-                if command == "ACCEPT"
-                    && let Some((ip, port)) = message.ip_address()
-                {
-                    let told = seen.port.expect("announced before anybody listens");
-                    assert_eq!(ip, OURS);
-                    assert!(port.is_none_or(|port| port == told), "{port:?} {told}");
+                match command {
+                    "ACCEPT" => {
+                        for address in message.addresses() {
+                            seen.is_listened_at((address.ip, address.port));
+                        }
+                    }
+                    // The program's words, or else the address that is listened at.
+                    "CONTEXT" => {
+                        let data = message.get("Context-Data").unwrap_or_default();
+                        if !seen.has_told(data) {
+                            let address = read_address(data).expect("nobody has told that");
+                            assert!(address.1.is_some(), "an address without a port");
+                            seen.is_listened_at(address);
+                        }
+                    }
+                    _ => assert!(message.addresses().is_empty(), "an address in {command}"),
                 }
             }
         }

@@ -154,7 +154,13 @@ impl Drive {
             6 => Input::Running(id),
             7 => Input::ProgramEnded(id),
             8 => Input::HangUp(id),
-            9 => Input::SendContext(id, choices.arbitrary::<&[u8]>().ok()?.to_vec()),
+            9 => {
+                let data = choices.arbitrary::<&[u8]>().ok()?.to_vec();
+                if let Some(seen) = self.ledger.0.get_mut(&id) {
+                    seen.told.push(data.clone());
+                }
+                Input::SendContext(id, data)
+            }
             10 => Input::Undelivered(id),
             _ => {
                 self.next_port = self.next_port.checked_add(1)?;
