@@ -335,6 +335,7 @@ mod tests {
             network: Network::plain(own),
             policy: Policy::new(own, Vec::new()),
             call: Call::default(),
+            bandwidth: crate::media::limit::Bandwidth::default(),
             phones: None,
             recordings: "/nonexistent".into(),
             orders: mpsc::unbounded_channel().1.into(),
