@@ -311,36 +311,126 @@ pub(super) fn known(task: &Task) -> Values {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
+    use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
+
+    use tokio::{sync::mpsc, time::sleep};
 
     use super::*;
     use crate::{
-        bridge::Registry,
+        bridge::{self, Bridge, Reading, Registry},
         config::Call,
         endpoint::{place::Network, policy::Policy},
+        media::limit::Bandwidth,
         negotiation::{InvitationId, Role},
     };
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn task(
+        bridge: Arc<Bridge>,
+        orders: mpsc::UnboundedReceiver<Order>,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Task {
+        Task {
+            invitation: InvitationId(1),
+            role: Role::Invitee,
+            bridge,
+            peer: "bob@example.com".to_owned(),
+            media: Vec::new(),
+            network: Network::plain(Ipv4Addr::LOCALHOST),
+            policy: Policy::new(Ipv4Addr::LOCALHOST, Vec::new()),
+            call: Call::default(),
+            bandwidth: Bandwidth::default(),
+            phones: None,
+            recordings: "/nonexistent".into(),
+            orders: orders.into(),
+            reports,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_comes_while_one_candidate_is_ended_starts_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, mode, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        // It never listens, and when it is told to end it says so and does not.
+        let told = folder.path().join("told");
+        let slow = write(
+            "slow",
+            0o700,
+            &format!(
+                "#!/bin/sh\ntrap 'echo > {}' TERM\nwhile :; do sleep 0.05; done\n",
+                told.display()
+            ),
+        );
+        let file = write(
+            "own.toml",
+            0o600,
+            &format!(
+                r#"
+id = "own"
+name = "My Program"
+guids = ["{{00000000-1111-2222-3333-444444444444}}"]
+announce = "My Program"
+[negotiation]
+address = "ip:port"
+[[handoff]]
+name = "slow"
+adapter = "call"
+run = ["{}"]
+ready = {{ tcp = "127.0.0.1:9" }}
+ready-within = 1
+stop = {{ grace = 2 }}
+[[handoff]]
+name = "other"
+adapter = "call"
+run = ["/bin/sleep", "60"]
+"#,
+                slow.display()
+            ),
+        );
+        let Reading::Bridge(bridge) = bridge::read_file(&file).unwrap() else {
+            panic!("hidden");
+        };
+        let (orders, orders_in) = mpsc::unbounded_channel();
+        let (reports_out, mut reports) = mpsc::unbounded_channel();
+        let mut task = task(Arc::from(bridge), orders_in, reports_out);
+        let handoffs = task.handoffs(AdapterKind::Call);
+        assert_eq!(handoffs.len(), 2);
+        let ending = async {
+            while !told.exists() {
+                sleep(Duration::from_millis(10)).await;
+            }
+            orders.send(Order::End).unwrap();
+        };
+        let values = Values::default();
+        let both = async { tokio::join!(start(&mut task, &handoffs, &values), ending) };
+        let (started, ()) = tokio::time::timeout(LIMIT, both).await.unwrap();
+        assert!(matches!(started, Err(NotStarted::Ended)));
+        drop(task);
+        let mut seen = Vec::new();
+        while let Some(report) = reports.recv().await {
+            match report {
+                Report::Started { program, .. } => seen.push(format!("{program} began")),
+                Report::ProgramEnded { program, .. } => seen.push(format!("{program} ended")),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen, ["slow began", "slow ended"]);
+    }
 
     /// Whatever adapter it is that tells it.
     #[tokio::test]
     async fn what_the_peer_was_told_is_no_address_of_the_peers() {
         let own = Ipv4Addr::LOCALHOST;
         let registry = Registry::load(&[]).unwrap();
-        let mut task = Task {
-            invitation: InvitationId(1),
-            role: Role::Invitee,
-            bridge: registry.by_id("voice").unwrap().clone(),
-            peer: "bob@example.com".into(),
-            media: Vec::new(),
-            network: Network::plain(own),
-            policy: Policy::new(own, Vec::new()),
-            call: Call::default(),
-            bandwidth: crate::media::limit::Bandwidth::default(),
-            phones: None,
-            recordings: "/nonexistent".into(),
-            orders: mpsc::unbounded_channel().1.into(),
-            reports: mpsc::unbounded_channel().0,
-        };
+        let (orders, reports) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let bridge = registry.by_id("voice").unwrap().clone();
+        let mut task = task(bridge, orders.1, reports.0);
         assert!(task.policy.check(own, 4_000).is_ok());
         let told = task.open(&[Door::tcp(4_000)]).await.at;
         assert_eq!(told, SocketAddrV4::new(own, 4_000));

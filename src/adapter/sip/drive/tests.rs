@@ -105,24 +105,26 @@ async fn an_end_that_came_while_a_router_was_asked_starts_no_agent() {
 async fn a_call_that_is_over_gets_no_other_agent() {
     // One is running; the call ends; while our farewell is out the agent shows that it is none.
     for failed in [true, false] {
-        let mut driver = Stage::with_peer(HERE).await.driver;
+        let Stage {
+            mut driver,
+            orders: _orders,
+            ..
+        } = Stage::with_peer(HERE).await;
         driver.feed(Input::HangUp).await;
         assert!(driver.finished.is_some());
         match failed {
-            true => {
-                driver
-                    .contender_failed("it does not answer".to_owned())
-                    .await
-            }
+            true => driver.contender_failed("it is silent".to_owned()).await,
             false => driver.change_agent().await,
         }
         assert!(driver.runner.is_none(), "{failed}");
     }
     // Before it is over there is another.
-    let mut driver = Stage::with_peer(HERE).await.driver;
-    driver
-        .contender_failed("it does not answer".to_owned())
-        .await;
+    let Stage {
+        mut driver,
+        orders: _orders,
+        ..
+    } = Stage::with_peer(HERE).await;
+    driver.contender_failed("it is silent".to_owned()).await;
     assert!(driver.runner.is_some());
 }
 

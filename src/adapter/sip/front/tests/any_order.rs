@@ -274,11 +274,11 @@ impl World {
         }
     }
 
-    /// Whatever has happened: told to end it does, and in a minute or two nothing is left.
+    /// Whatever has happened: told to end it does, and after a call has rung as long as one may nothing is left.
     fn ends(&mut self) {
         self.push(Input::HangUp);
         assert!(self.finished);
-        self.rings(self.now + 200_000);
+        self.rings(self.now + 300_000);
         assert_eq!(self.front.next_timeout(), None);
         assert!(self.front.is_done());
     }
