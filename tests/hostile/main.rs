@@ -6,6 +6,7 @@
 mod arguments;
 mod confined;
 mod flood;
+mod invited;
 mod killed;
 mod promises;
 mod recorder;
