@@ -271,8 +271,14 @@ impl Case {
                 if side.hub.invite(None, words.handle, &self.id).is_err() {
                     return self.taken();
                 }
-                let invite = timeout(Duration::from_secs(20), letters.recv()).await;
-                let invite = invite.unwrap().unwrap();
+                let invite = timeout(Duration::from_secs(60), letters.recv()).await;
+                let invite = invite.unwrap_or_else(|_| {
+                    panic!(
+                        "nothing was sent to {:?} by {} {:?}",
+                        words.handle, self.id, self.role
+                    )
+                });
+                let invite = invite.unwrap();
                 let message = Message::read(&invite).unwrap();
                 assert!(matches!(message.command(), Command::Invite));
                 message.text("Invitation-Cookie").unwrap().into_owned()

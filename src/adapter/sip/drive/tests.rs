@@ -44,7 +44,7 @@ struct Stage {
     driver: Driver,
     orders: mpsc::UnboundedSender<Order>,
     reports: mpsc::UnboundedReceiver<Report>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -83,7 +83,7 @@ impl Stage {
             driver,
             orders,
             reports,
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -131,14 +131,19 @@ async fn a_call_that_is_over_gets_no_other_agent() {
 #[tokio::test]
 async fn a_program_that_the_call_went_on_without_is_told_to_end_and_its_end_is_told() {
     let mut stage = Stage::with_peer(HERE).await;
+    // It takes its time to end.
+    let program = stage.folder.path().join("phone");
+    let text = "#!/bin/sh\ntrap 'sleep 0.5; exit 0' TERM\necho up\nwhile :; do sleep 0.05; done\n";
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let plan = Plan {
         name: "a phone".to_owned(),
-        program: "/bin/sleep".into(),
-        args: vec!["60".into()],
+        program,
+        args: Vec::new(),
         env: Vec::new(),
         dir: None,
         confined: None,
-        ready: Ready::Started,
+        ready: Ready::Output("up".to_owned()),
         ready_within: LIMIT,
         stop: Stop::default(),
     };
@@ -150,8 +155,10 @@ async fn a_program_that_the_call_went_on_without_is_told_to_end_and_its_end_is_t
     };
     let events = stage.driver.agent_events.0.clone();
     stage.driver.runner = Some(Runner::start(contender, 1, events));
-    let (attempt, event) = stage.driver.agent_events.1.recv().await.unwrap();
-    stage.driver.agent_event(attempt, event).await;
+    for _ in ["started", "up"] {
+        let (attempt, event) = stage.driver.agent_events.1.recv().await.unwrap();
+        stage.driver.agent_event(attempt, event).await;
+    }
     stage.driver.change_agent().await;
     stage.driver.feed(Input::HangUp).await;
     stage.driver.leave().await;
@@ -163,7 +170,7 @@ async fn a_program_that_the_call_went_on_without_is_told_to_end_and_its_end_is_t
             _ => {}
         }
     }
-    assert_eq!(told, ["a phone began", "a phone: ended by signal 15"]);
+    assert_eq!(told, ["a phone began", "a phone: it finished"]);
 }
 
 /// Two ends of a connection.
