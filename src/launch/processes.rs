@@ -161,6 +161,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the owner of processes")]
     fn who_left_for_a_session_of_its_own_is_known_by_the_mark_where_it_belongs() {
         let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
         let mut stray = std::process::Command::new("setsid")
