@@ -225,7 +225,8 @@ fn every_application_in_both_roles_through_every_door() {
             std::fs::write(amended.join("stand-in.toml"), stand_in(id)).unwrap();
         }
         let (mut ann, from_ann) = Side::asking(ANN, Ipv4Addr::LOCALHOST, &bridges);
-        let (mut bob, from_bob) = Side::asking(BOB, Ipv4Addr::LOCALHOST, &bridges);
+        // Machines of their own: at one and the same, a fixed port of the other's would be one's own.
+        let (mut bob, from_bob) = Side::asking(BOB, Ipv4Addr::new(127, 0, 0, 2), &bridges);
         deliver(from_ann, ANN, &bob);
         deliver(from_bob, BOB, &ann);
         let stop = CancellationToken::new();

@@ -259,6 +259,8 @@ async fn start_alone() -> Duration {
     let mut program = launch::start(&plan).unwrap();
     let took = began.elapsed();
     program.stop().await;
+    // Who watches over what runs goes with the last of it.
+    drop(program);
     all_gone().await;
     took
 }
