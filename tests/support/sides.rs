@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
 };
 
@@ -27,9 +27,11 @@ pub(crate) const BOB: &str = "bob@example.com";
 
 /// A loopback address that no other test uses, so that a game's fixed ports are free there.
 pub(crate) fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
+    static NEXT: AtomicU16 = AtomicU16::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
+    // Some test programs want more than 256.
+    let [more, last] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low & 0xf0 | more & 0x0f, last)
 }
 
 /// Brings every payload to the other side, and keeps what is shown.
