@@ -47,7 +47,7 @@ fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-#[library_benchmark(config = at_most(16_900))]
+#[library_benchmark(config = at_most(10_000))]
 fn invitation_read() {
     assert!(is_invitation(black_box(VOICE)));
     let message = Message::read(black_box(VOICE)).unwrap();
@@ -72,7 +72,7 @@ fn chat(text: usize) -> Vec<u8> {
 }
 
 // 64 KiB of chat, in pieces as they are read.
-#[library_benchmark(config = at_most(265_000))]
+#[library_benchmark(config = at_most(251_000))]
 #[bench::short(chat(40))]
 #[bench::long(chat(1_500))]
 fn stream_passed(stream: Vec<u8>) -> usize {
@@ -86,7 +86,7 @@ fn stream_passed(stream: Vec<u8>) -> usize {
     passed
 }
 
-#[library_benchmark(config = at_most(4_800))]
+#[library_benchmark(config = at_most(4_500))]
 fn switchboard_rewritten() -> Vec<u8> {
     let line = black_box(&b"XFR 15 SB 207.46.108.37:1863 CKI 17262740.1050826919.32308\r\n"[..]);
     assert!(rewrite::read_xfr(line).is_some());
@@ -109,7 +109,7 @@ fn call() -> Vec<u8> {
 }
 
 // Through the gate, with the session description in it.
-#[library_benchmark(config = at_most(152_000))]
+#[library_benchmark(config = at_most(144_000))]
 #[bench::genuine(call())]
 fn call_read(message: Vec<u8>) -> Vec<u8> {
     match sip::read(black_box(&message)) {
@@ -128,7 +128,7 @@ fn packet() -> Vec<u8> {
 }
 
 // Through the gate, and counted.
-#[library_benchmark(config = at_most(370))]
+#[library_benchmark(config = at_most(320))]
 #[bench::voice((packet(), Statistics::new()))]
 fn packet_relayed((packet, mut statistics): (Vec<u8>, Statistics)) -> Statistics {
     let Datagram::Rtp(packet) = rtp::read(black_box(&packet)) else {
@@ -187,7 +187,7 @@ fn table(count: usize) -> Table {
 }
 
 // One more invitation. What is open is looked through, so the cost grows with it, and 256 may be open.
-#[library_benchmark(config = at_most(170_000))]
+#[library_benchmark(config = at_most(102_000))]
 #[bench::first(table(0))]
 #[bench::beside_1000(table(1_000))]
 fn invited(mut table: Table) -> Table {
@@ -196,7 +196,7 @@ fn invited(mut table: Table) -> Table {
 }
 
 // When the clock is to be looked at again.
-#[library_benchmark(config = at_most(146_000))]
+#[library_benchmark(config = at_most(83_000))]
 #[bench::alone(table(1))]
 #[bench::beside_1000(table(1_000))]
 fn next_asked(table: Table) -> Table {

@@ -154,7 +154,10 @@ async fn what_cannot_be_read_is_answered_and_nothing_after_it_is_lost() {
         assert!(message.contains(part), "{message}");
     }
     pipe.says(b"\r\n").await;
-    let listed = pipe.asks(json!({"id": [7], "verb": "list"})).await;
+    let mut listed = pipe.asks(json!({"id": [7], "verb": "list"})).await;
+    // How many they are is no matter here.
+    let tasks = listed["ok"].as_object_mut().unwrap().remove("tasks");
+    assert!(tasks.is_some_and(|tasks| tasks.is_u64()));
     assert_eq!(
         listed,
         json!({"id": [7], "ok": {"accounts": [], "invitations": []}})
