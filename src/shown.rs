@@ -29,7 +29,7 @@ pub fn line(text: &str, max: usize) -> String {
     shown
 }
 
-/// Whether it is one word that can be shown as it is: no white space, and nothing that [`line`] takes
+/// Whether it is one word that can be shown as it is: no white space, and nothing that [`line()`] takes
 /// out. What stands for somebody must be it, because cleaned it would stand for somebody else.
 #[must_use]
 pub fn is_word(text: &str) -> bool {
