@@ -36,11 +36,11 @@ pub(super) fn is_ours(trid: &str) -> bool {
         .is_ok_and(|trid: u32| (FIRST_OF_OURS..END_OF_OURS).contains(&trid))
 }
 
-/// Both ends of a connection.
-#[derive(Clone)]
-pub(super) struct Ways<T> {
-    pub(super) to_server: T,
-    pub(super) to_client: T,
+/// What of ours goes to both ends of a connection.
+#[derive(Clone, Default)]
+pub(super) struct Ways {
+    pub(super) to_server: Outbox,
+    pub(super) to_client: Outbox,
 }
 
 /// An invitation message for a peer.
@@ -67,7 +67,7 @@ pub(super) struct Account {
     leads: Option<Ipv4Addr>,
     /// Where the server sees that.
     seen: Mutex<Option<Ipv4Addr>>,
-    notification: Ways<Outbox>,
+    notification: Ways,
     state: Mutex<State>,
     /// Cancelled when the client has signed out.
     pub(super) stop: CancellationToken,
@@ -131,7 +131,7 @@ impl Account {
         version: u8,
         address: String,
         leads: Option<Ipv4Addr>,
-        notification: Ways<Outbox>,
+        notification: Ways,
     ) -> Arc<Self> {
         let account = Arc::new(Self {
             shared: Arc::clone(shared),

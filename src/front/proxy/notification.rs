@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 use super::{
     Shared,
     account::{Account, Ways, is_ours},
-    outbox::Outbox,
     pump::{self, Fate, Handler, Lane},
     tickets::{Key, Ticket},
     written,
@@ -48,10 +47,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, server: &str, 
     let there = client.peer_addr().ok();
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = upstream.into_split();
-    let ways = Ways {
-        to_server: Outbox::default(),
-        to_client: Outbox::default(),
-    };
+    let ways = Ways::default();
     let up = Lane {
         reading: client_reads,
         writing: server_writes,
@@ -120,7 +116,7 @@ struct FromServer {
     version: u8,
     /// Where the server sees us.
     seen: Option<Ipv4Addr>,
-    ways: Ways<Outbox>,
+    ways: Ways,
     signed_in: SignedIn,
 }
 

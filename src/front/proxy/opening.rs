@@ -53,10 +53,10 @@ async fn call(account: &Arc<Account>, peer: &str) -> Result<Upstream, OpenError>
     let (address, cookie) = answer.map_err(OpenError::Refused)?;
     let server = account.shared.connect(&address).await?;
     let (near, far) = duplex(PIPE);
-    let (board, queues) = Board::new(Kind::Own, account);
+    let board = Board::new(Kind::Own, account);
     let lanes = (tokio::io::split(far), server.into_split(), Vec::new());
     let stop = account.stop.child_token();
-    let serving = switchboard::serve(Arc::clone(&board), queues, lanes, stop);
+    let serving = switchboard::serve(Arc::clone(&board), lanes, stop);
     account.shared.last.0.spawn(serving);
     let mut frames = Frames::new(near, Side::Server);
     let signature = account.signature();

@@ -20,7 +20,7 @@ pub(super) const QUEUE: usize = 256;
 pub(super) struct Injection {
     pub(super) bytes: Vec<u8>,
     /// The message in it, if it is one for a peer.
-    pub(super) outgoing: Option<Box<Outgoing>>,
+    pub(super) outgoing: Option<Outgoing>,
 }
 
 impl Injection {
@@ -104,7 +104,7 @@ impl Outbox {
         waiting.close();
         let mut left = std::mem::take(&mut waiting.unwritten);
         let queue = std::mem::take(&mut waiting.queue);
-        left.extend(queue.into_iter().filter_map(|it| it.outgoing).map(|it| *it));
+        left.extend(queue.into_iter().filter_map(|it| it.outgoing));
         left
     }
 }
@@ -116,8 +116,7 @@ impl Waiting {
             // An idle connection needs no room for what was said once.
             self.queue = VecDeque::new();
         }
-        self.unwritten
-            .extend(injection.outgoing.map(|boxed| *boxed));
+        self.unwritten.extend(injection.outgoing);
         Some(injection.bytes)
     }
 

@@ -140,10 +140,10 @@ pub(super) async fn lend(
         return;
     }
     // The room knows the client only once the line it answers with has come through.
-    let (board, queues) = Board::new(Kind::Lent, &account);
+    let board = Board::new(Kind::Lent, &account);
     let lanes = (client.into_split(), tokio::io::split(far), first);
     let stop = account.stop.child_token();
-    switchboard::serve(board, queues, lanes, stop).await;
+    switchboard::serve(board, lanes, stop).await;
 }
 
 impl Room {

@@ -72,9 +72,9 @@ impl Shared {
                         let (client, server) = (client.into_split(), server.into_split());
                         match account {
                             Some(account) => {
-                                let (board, queues) = Board::new(Kind::Through, &account);
+                                let board = Board::new(Kind::Through, &account);
                                 let lanes = (client, server, opening.bytes);
-                                switchboard::serve(board, queues, lanes, stop).await;
+                                switchboard::serve(board, lanes, stop).await;
                             }
                             None => switchboard::pass(client, server, opening.bytes, stop).await,
                         }

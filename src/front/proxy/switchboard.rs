@@ -44,7 +44,7 @@ pub(super) struct Board {
     pub(super) kind: Kind,
     account: Arc<Account>,
     inside: Mutex<Inside>,
-    ways: Ways<Outbox>,
+    ways: Ways,
 }
 
 struct Inside {
@@ -59,12 +59,8 @@ struct Inside {
 
 impl Board {
     /// A switchboard whose lanes do not run yet.
-    pub(super) fn new(kind: Kind, account: &Arc<Account>) -> (Arc<Self>, Ways<Outbox>) {
-        let ways = Ways {
-            to_server: Outbox::default(),
-            to_client: Outbox::default(),
-        };
-        let board = Arc::new(Self {
+    pub(super) fn new(kind: Kind, account: &Arc<Account>) -> Arc<Self> {
+        Arc::new(Self {
             kind,
             account: Arc::clone(account),
             inside: Mutex::new(Inside {
@@ -74,9 +70,8 @@ impl Board {
                 pending: VecDeque::new(),
                 next: FIRST_OF_OURS,
             }),
-            ways: ways.clone(),
-        });
-        (board, ways)
+            ways: Ways::default(),
+        })
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -123,7 +118,7 @@ impl Board {
         let delivery = outgoing.delivery;
         let injection = Injection {
             bytes,
-            outgoing: Some(Box::new(outgoing)),
+            outgoing: Some(outgoing),
         };
         match self.ways.to_server.put(injection) {
             Ok(()) => {
@@ -135,7 +130,7 @@ impl Board {
                 Ok(())
             }
             Err(injection) => match injection.outgoing {
-                Some(outgoing) => Err(*outgoing),
+                Some(outgoing) => Err(outgoing),
                 None => Ok(()),
             },
         }
@@ -230,7 +225,7 @@ impl Board {
 
     /// Nothing of ours goes in any more. What was not written is sent by another way before anybody
     /// learns of the loss, so that it keeps its place before what follows from that.
-    fn close(self: &Arc<Self>, end: End, outbox: &Outbox) {
+    fn close(self: &Arc<Self>, end: End) {
         let everybody = {
             let mut inside = self.inside();
             if inside.closed {
@@ -242,7 +237,7 @@ impl Board {
         self.account.forget(self);
         // Who is stopped still says its last words.
         if end != End::Stopped {
-            self.account.again(outbox.take_back());
+            self.account.again(self.ways.to_server.take_back());
         }
         for peer in everybody {
             self.left(&peer);
@@ -254,7 +249,6 @@ impl Board {
 /// what the client said already.
 pub(super) async fn serve<R1, W1, R2, W2>(
     board: Arc<Board>,
-    queues: Ways<Outbox>,
     lanes: ((R1, W1), (R2, W2), Vec<u8>),
     stop: CancellationToken,
 ) where
@@ -270,7 +264,7 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromClient(Arc::clone(&board)),
         from: Side::Client,
         first,
-        outbox: queues.to_server.clone(),
+        outbox: board.ways.to_server.clone(),
     };
     let down = Lane {
         reading: server_reads,
@@ -278,12 +272,11 @@ pub(super) async fn serve<R1, W1, R2, W2>(
         handler: FromServer(Arc::clone(&board)),
         from: Side::Server,
         first: Vec::new(),
-        outbox: queues.to_client,
+        outbox: board.ways.to_client.clone(),
     };
     board.account.remember(&board);
-    let outbox = queues.to_server;
-    pump::both(up, down, stop, |end| board.close(end, &outbox)).await;
-    board.account.again(outbox.take_back());
+    pump::both(up, down, stop, |end| board.close(end)).await;
+    board.account.again(board.ways.to_server.take_back());
 }
 
 /// Serves a switchboard of nobody we know: nothing is taken out or put in.
