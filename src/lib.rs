@@ -44,6 +44,7 @@ pub mod launch;
 pub mod media;
 pub mod msnp;
 pub mod negotiation;
+mod private;
 pub mod runtime_folder;
 pub mod setup;
 pub mod shown;

@@ -3,13 +3,14 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use rustix::process::getuid;
+
+use crate::private;
 
 /// Below `$XDG_RUNTIME_DIR`, else in the temporary folder.
 #[must_use]
@@ -27,10 +28,7 @@ pub fn runtime_folder() -> PathBuf {
 /// Makes the folder, readable by us only, and makes sure that it is ours alone: what stands in it is
 /// trusted. One that the user made may be readable by others: what is made in it is not.
 pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    private::folder(folder)?;
     let ours = getuid().as_raw();
     let metadata = fs::symlink_metadata(folder)?;
     // Where it stands, nobody may put another one in its place: root may, and in a sticky folder

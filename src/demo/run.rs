@@ -30,7 +30,7 @@ use crate::{
         level::{Recording, RecordingError},
         limit::Bandwidth,
     },
-    negotiation,
+    negotiation, private,
 };
 
 /// Who plays the user, and who the contact far away.
@@ -119,7 +119,7 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DemoError {
 /// # Errors
 /// [`DemoError`], also when the sound did not arrive. Everything that was started is ended.
 pub async fn run(settings: DemoSettings, out: &mut dyn Write) -> Result<Outcome, DemoError> {
-    voice::make_private(&settings.directory).map_err(system("making the folder"))?;
+    private::folder(&settings.directory).map_err(system("making the folder"))?;
     let directory =
         std::path::absolute(&settings.directory).map_err(system("naming the folder"))?;
     let agent = settings.agent.found();

@@ -1,13 +1,16 @@
 //! Who takes the call in the demo, and where its recording is.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::bridge::{BridgeError, Registry};
+use crate::{
+    bridge::{BridgeError, Registry},
+    private,
+};
 
 /// Id of the bridge the demo is about.
 pub(super) const APPLICATION: &str = "voice";
@@ -127,16 +130,11 @@ pub(super) fn theirs(scratch: &Path) -> Result<Registry, VoiceError> {
 fn registry(scratch: &Path, hand_over: &str) -> Result<Registry, VoiceError> {
     let folder = scratch.join("bridges");
     let path = folder.join("voice.toml");
-    make_private(&folder)
+    private::folder(&folder)
         .and_then(|()| private_file(&path))
         .and_then(|mut file| file.write_all(format!("{NEGOTIATION}{hand_over}").as_bytes()))
         .map_err(|source| VoiceError::Write { path, source })?;
     Ok(Registry::load(&[folder])?)
-}
-
-/// Makes a folder that others cannot look into. One that is there stays as it is.
-pub(super) fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -8,8 +8,8 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{self, DirBuilder},
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    fs,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -18,6 +18,8 @@ use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
     RulesetCreated, RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
 };
+
+use crate::private;
 
 /// What of the kernel's is used; an older one confines as far as it can.
 const NEWEST: ABI = ABI::V6;
@@ -166,8 +168,7 @@ impl Confinement {
         }
         let is_missing = |folder: &&PathBuf| folder.is_absolute() && !folder.exists();
         for folder in self.folders.iter().filter(is_missing) {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            if let Err(error) = made {
+            if let Err(error) = private::folder(folder) {
                 tracing::warn!(folder = %folder.display(), %error, "cannot be made for a confined program");
             }
         }

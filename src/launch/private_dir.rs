@@ -1,13 +1,15 @@
 //! A folder that only we can read, for the files a program is given; gone when it is dropped.
 
 use std::{
-    fs::{DirBuilder, OpenOptions, Permissions},
+    fs::Permissions,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Component, Path, PathBuf},
 };
 
 use tempfile::TempDir;
+
+use crate::private;
 
 /// A private folder (0700), below `$XDG_RUNTIME_DIR` where there is one.
 #[derive(Debug)]
@@ -44,10 +46,7 @@ impl PrivateDir {
     /// When the name leads out of the folder, or as the file system says.
     pub fn make_dir(&self, name: &Path) -> io::Result<PathBuf> {
         let path = self.inside(name)?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
+        private::folder(&path)?;
         Ok(path)
     }
 
@@ -58,17 +57,9 @@ impl PrivateDir {
     pub fn write(&self, name: &Path, contents: &[u8]) -> io::Result<PathBuf> {
         let path = self.inside(name)?;
         if let Some(parent) = path.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(parent)?;
+            private::folder(parent)?;
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.write_all(contents)?;
+        private::new_file(&path)?.write_all(contents)?;
         Ok(path)
     }
 

@@ -2,10 +2,9 @@
 //! every packet as it came and when.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::File,
     io,
     net::SocketAddrV4,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use super::{
     pcap::Pcap,
     rtp::{self, Datagram},
 };
+use crate::private;
 
 /// The largest file that is written; the rest of the stream is not kept.
 const MAX_BYTES: u64 = 1 << 30;
@@ -24,16 +24,9 @@ const MAX_BYTES: u64 = 1 << 30;
 /// When the file exists, or as the file system says.
 pub fn create(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        private::folder(folder)?;
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    private::new_file(path)
 }
 
 /// A pcap file of one stream of RTP being written.
