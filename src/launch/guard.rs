@@ -16,12 +16,16 @@ use std::{
     io::{self, Write as _},
     os::{fd::RawFd, unix::process::CommandExt as _},
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::OnceLock,
 };
 
-use super::{Confinement, confinement, watcher};
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::{
+    fs::{Access, AtFlags, CWD, accessat},
+    process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal},
+};
+
+use super::{Confinement, confinement, environment, watcher};
 
 /// The first argument of a process that is to become a program.
 const VERB: &str = "become-program";
@@ -52,11 +56,25 @@ pub(super) fn binary() -> Option<&'static Path> {
     GUARD.get().map(PathBuf::as_path)
 }
 
+/// A command that executes a program, without its arguments, with the variables that each gets.
+///
+/// # Errors
+/// When it is none that we may execute.
+#[allow(clippy::disallowed_methods, reason = "the owner of processes")]
+pub(super) fn command(program: &Path, confined: Option<&Confinement>) -> io::Result<Command> {
+    // Before somebody else fails to execute it, who could not tell it so well.
+    accessat(CWD, program, Access::EXEC_OK, AtFlags::EACCESS)?;
+    let (file, before) = words(program, confined);
+    let mut command = Command::new(file);
+    command
+        .args(before)
+        .env_clear()
+        .envs(environment::inherited());
+    Ok(command)
+}
+
 /// What to execute for a program: the file, and what stands before its arguments.
-pub(super) fn command<'a>(
-    program: &'a Path,
-    confined: Option<&Confinement>,
-) -> (&'a OsStr, Vec<OsString>) {
+fn words<'a>(program: &'a Path, confined: Option<&Confinement>) -> (&'a OsStr, Vec<OsString>) {
     let Some(guard) = binary() else {
         return (program.as_os_str(), Vec::new());
     };
@@ -109,7 +127,7 @@ fn become_program(arguments: &mut impl Iterator<Item = OsString>) -> Option<Exit
     }
     let program = arguments.next()?;
     let error = match asked {
-        Ok(()) => std::process::Command::new(program).args(arguments).exec(),
+        Ok(()) => Command::new(program).args(arguments).exec(),
         Err(error) => error.into(),
     };
     Some(failed("started", &error))

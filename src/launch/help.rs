@@ -7,19 +7,19 @@ use std::{
     collections::HashMap,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, SystemTime},
 };
 
 use process_wrap::std::{CommandWrap, ProcessSession};
-use rustix::{
-    fs::{Access, AtFlags, CWD, accessat},
-    process::Signal,
-};
+use rustix::process::Signal;
 
-use super::{environment, guard, leftovers, processes::Family};
+use super::{
+    guard, leftovers,
+    processes::{Family, MARK},
+};
 
 /// How long a program may take to tell its options.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -85,17 +85,13 @@ fn learn(program: &Path, changed: Option<SystemTime>) -> Arc<str> {
 fn ask(program: &Path) -> io::Result<String> {
     // One pipe: some tell it as an error.
     let (reader, writer) = io::pipe()?;
-    let is_display = |name: &std::ffi::OsStr| name == "DISPLAY" || name == "WAYLAND_DISPLAY";
-    let (mark_name, mark) = leftovers::mark();
-    accessat(CWD, program, Access::EXEC_OK, AtFlags::EACCESS)?;
-    let (file, before) = guard::command(program, None);
-    let mut command = Command::new(file);
+    let mark = leftovers::mark();
+    let mut command = guard::command(program, None)?;
     command
-        .args(before)
         .arg("--help")
-        .env_clear()
-        .envs(environment::inherited().filter(|(name, _)| !is_display(name)))
-        .env(mark_name, &mark)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env(MARK, &mark)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)

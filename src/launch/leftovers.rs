@@ -7,9 +7,8 @@
 //! the old process, and the programs of another run that is alive are left alone.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,10 +20,13 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    processes::{Family, MARK, Process},
+    processes::{Family, Process},
     watcher::{self, Watcher},
 };
-use crate::runtime_folder::{make_private, runtime_folder};
+use crate::{
+    private,
+    runtime_folder::{make_private, runtime_folder},
+};
 
 /// Longer files are not ours.
 const MAX_ENTRY: u64 = 4096;
@@ -53,13 +55,13 @@ impl Drop for Record {
     }
 }
 
-/// A mark for a program about to be started: its variable, and a text no other program has.
-pub(super) fn mark() -> (&'static str, String) {
+/// A mark for a program about to be started: a text that no other program has.
+pub(super) fn mark() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let own = std::process::id();
     let started = own_process().map_or(0, |own| own.started);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    (MARK, format!("{own}.{started}.{count}"))
+    format!("{own}.{started}.{count}")
 }
 
 /// Writes a program down. When that cannot be done it runs all the same.
@@ -85,11 +87,7 @@ fn enter(folder: &Path, family: &Family) -> io::Result<Record> {
     };
     make_private(folder)?;
     let path = folder.join(&family.mark);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
+    let mut file = private::new_file(&path)?;
     let record = Record {
         path,
         _watcher: None,

@@ -3,9 +3,8 @@
 use std::{io, process::Stdio, time::Duration};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
-use rustix::{
-    fs::{Access, AtFlags, CWD, accessat},
-    process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid},
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid,
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -16,10 +15,10 @@ use tokio::{
 };
 
 use super::{
-    Plan, Ready, environment, guard,
+    Plan, Ready, guard,
     leftovers::{self, Record},
     output::Output,
-    processes::{Family, Process},
+    processes::{Family, MARK, Process},
     ready,
 };
 use crate::clock::Clock;
@@ -133,19 +132,13 @@ pub fn start(plan: &Plan) -> Result<Program, LaunchError> {
         source,
     };
     let some_ended = unix::signal(SignalKind::child()).map_err(failed)?;
-    let (mark_name, mark) = leftovers::mark();
-    // Before somebody else fails to execute it, who could not tell it so well.
-    accessat(CWD, &plan.program, Access::EXEC_OK, AtFlags::EACCESS)
-        .map_err(|error| failed(error.into()))?;
-    let (file, before) = guard::command(&plan.program, plan.confined.as_ref());
-    let mut command = tokio::process::Command::new(file);
+    let mark = leftovers::mark();
+    let command = guard::command(&plan.program, plan.confined.as_ref()).map_err(failed)?;
+    let mut command = tokio::process::Command::from(command);
     command
-        .args(before)
         .args(&plan.args)
-        .env_clear()
-        .envs(environment::inherited())
         .envs(plan.env.iter().map(|(name, value)| (name, value)))
-        .env(mark_name, &mark)
+        .env(MARK, &mark)
         .current_dir(plan.dir.as_deref().unwrap_or_else(|| "/".as_ref()))
         // Held open and never written to but for the words of the end: a program that reads
         // commands takes end-of-file for "leave".

@@ -15,12 +15,11 @@ use msn_handoff::launch::{
     self, Confinement, Confines, Exit, Plan, Program, Ready, Stop, confines, programs_start_through,
 };
 use tempfile::{TempDir, tempdir_in};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
-    killed::{file, said, until},
-    support::{self, child::Child, namespace::alone, sides::BOB},
-    wire::{Stage, listener, within},
+    killed::{file, handed_over},
+    support::{self, child::Child, namespace::alone},
+    wire::{listener, within},
 };
 
 /// A folder with a secret, and one that a program may write.
@@ -245,18 +244,7 @@ async fn told(home: &Path) -> String {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(ours.stdout.take().unwrap()).lines();
-    let line = within("where it listens", lines.next_line()).await;
-    let line = line.unwrap().unwrap();
-    let door = line.split(' ').nth(4).unwrap().parse().unwrap();
-    let mut stage = Stage::new(door, &server).await;
-    let (_client, mut bob) = stage.talking(BOB).await;
-    let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
-    bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
-        .await;
-    until(&mut bob, "Invitation-Command: ACCEPT").await;
-    let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
-    bob.says(&said("ACCEPT", accept)).await;
+    let _talking = handed_over(&mut ours, &server).await;
     let told = file(&at("said/all")).await;
     ours.start_kill().unwrap();
     within("our end", ours.wait()).await.unwrap();

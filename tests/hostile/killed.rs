@@ -148,6 +148,24 @@ pub(crate) async fn until(wire: &mut Wire, wanted: &str) {
     }
 }
 
+/// Bob invites the user of that program of ours to NetMeeting, which a rule accepts, and tells his
+/// address.
+pub(crate) async fn handed_over(ours: &mut Child, server: &TcpListener) -> (Stage, Wire, Wire) {
+    let mut lines = BufReader::new(ours.stdout.take().unwrap()).lines();
+    let line = within("where it listens", lines.next_line()).await;
+    let line = line.unwrap().unwrap();
+    let door = line.split(' ').nth(4).unwrap().parse().unwrap();
+    let mut stage = Stage::new(door, server).await;
+    let (client, mut bob) = stage.talking(BOB).await;
+    let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
+    bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
+        .await;
+    until(&mut bob, "Invitation-Command: ACCEPT").await;
+    let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
+    bob.says(&said("ACCEPT", accept)).await;
+    (stage, client, bob)
+}
+
 /// Our program in a home of its own, and a call of its phone.
 struct Call {
     home: tempfile::TempDir,
@@ -197,19 +215,7 @@ impl Call {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(ours.stdout.take().unwrap()).lines();
-        let line = within("where it listens", lines.next_line()).await;
-        let door = line.unwrap().unwrap();
-        let door = door.split(' ').nth(4).unwrap().parse().unwrap();
-        let mut stage = Stage::new(door, &server).await;
-        let (client, mut bob) = stage.talking(BOB).await;
-        let guid = "Application-GUID: {44BBA842-CC51-11CF-AAFA-00AA00B6015C}\r\n";
-        bob.says(&said("INVITE", &format!("{guid}Session-Protocol: SM1\r\n")))
-            .await;
-        until(&mut bob, "Invitation-Command: ACCEPT").await;
-        let accept = "Launch-Application: TRUE\r\nIP-Address: 127.0.0.1\r\n";
-        bob.says(&said("ACCEPT", accept)).await;
-
+        let (stage, client, bob) = handed_over(&mut ours, &server).await;
         let told = file(&at("said/all")).await;
         let (numbers, peer) = told.trim().rsplit_once(' ').unwrap();
         assert_eq!(peer, "127.0.0.1");
