@@ -24,21 +24,14 @@ pub(crate) struct Match {
 
 /// A frame without damage: the codecs alone leave 40 to 51 dB.
 pub(crate) const CLEAN: f64 = 38.0;
-/// A frame that is damaged, and yet what was sent: 20 to 36 dB were seen. A stream of another
-/// picture, the same in a mirror, comes to 13 at most.
+/// A frame of another picture has less: the same in a mirror comes to 13 at most.
 pub(crate) const SAME: f64 = 17.0;
 
-/// Looks at what came: all of it was sent, nothing in another order, and so many frames are clean.
-pub(crate) fn check(story: &str, matches: &[Match], clean: usize) {
-    let list = matches
-        .iter()
-        .map(|it| format!("{}:{:.0}", it.index, it.psnr));
-    let list = list.collect::<Vec<_>>().join(" ");
-    let other = matches.iter().find(|it| it.psnr < SAME);
-    assert!(
-        other.is_none(),
-        "{story}: {other:?} is not what was sent: {list}"
-    );
+/// Looks at what came: nothing in another order, so many frames are clean, and no more than so many
+/// are not. What is in one that is not clean depends on its decoder: ffmpeg leaves what was not
+/// drawn as its memory happened to be.
+pub(crate) fn check(story: &str, matches: &[Match], clean: usize, damaged: usize) {
+    let list = listed(matches);
     let mut order = Vec::new();
     for it in matches.iter().filter(|it| it.psnr >= CLEAN) {
         let last = order.last().copied().unwrap_or(0);
@@ -53,6 +46,28 @@ pub(crate) fn check(story: &str, matches: &[Match], clean: usize) {
         have >= clean,
         "{story}: {have} of {clean} are clean: {list}"
     );
+    let have = matches.iter().filter(|it| it.psnr < CLEAN).count();
+    assert!(
+        have <= damaged,
+        "{story}: {have} are damaged, {damaged} can be: {list}"
+    );
+}
+
+/// Looks whether each of the frames sent that is marked is there and clean.
+pub(crate) fn check_whole(story: &str, matches: &[Match], whole: &[bool]) {
+    for (index, _) in whole.iter().enumerate().filter(|(_, whole)| **whole) {
+        let found = matches
+            .iter()
+            .any(|it| it.index == index && it.psnr >= CLEAN);
+        assert!(found, "{story}: no {index}: {}", listed(matches));
+    }
+}
+
+fn listed(matches: &[Match]) -> String {
+    let each = matches
+        .iter()
+        .map(|it| format!("{}:{:.0}", it.index, it.psnr));
+    each.collect::<Vec<_>>().join(" ")
 }
 
 impl Film {

@@ -18,6 +18,8 @@ pub(crate) struct Kind {
     pub(crate) extension: &'static str,
     /// JPEG has the full range of brightness.
     pub(crate) pixels: &'static str,
+    /// Every so many pictures one needs none before.
+    pub(crate) group: usize,
     ffmpeg: &'static [&'static str],
     gstreamer: &'static str,
 }
@@ -27,6 +29,7 @@ pub(crate) const JPEG: Kind = Kind {
     format: "mjpeg",
     extension: "mjpeg",
     pixels: "yuvj420p",
+    group: 1,
     ffmpeg: &[
         "-c:v",
         "mjpeg",
@@ -44,6 +47,7 @@ pub(crate) const H261: Kind = Kind {
     format: "h261",
     extension: "h261",
     pixels: "yuv420p",
+    group: 5,
     ffmpeg: &["-c:v", "h261", "-q:v", "3", "-g", "5"],
     gstreamer: "avenc_h261 pass=quant quantizer=3 gop-size=5 ! rtph261pay mtu=1200",
 };
@@ -52,6 +56,7 @@ pub(crate) const MPV: Kind = Kind {
     format: "mpegvideo",
     extension: "mpg",
     pixels: "yuv420p",
+    group: 5,
     ffmpeg: &["-c:v", "mpeg1video", "-q:v", "3", "-g", "5"],
     gstreamer: "mpeg2enc format=3 bitrate=4000 min-gop-size=5 max-gop-size=5 ! mpegvideoparse ! rtpmpvpay mtu=1200",
 };
@@ -60,6 +65,7 @@ pub(crate) const H263: Kind = Kind {
     format: "h263",
     extension: "h263",
     pixels: "yuv420p",
+    group: 5,
     ffmpeg: &["-c:v", "h263", "-q:v", "3", "-g", "5", "-ps", "1"],
     // Half of the packets are mode B of RFC 2190 then, cut in the middle of a byte.
     gstreamer: "avenc_h263 pass=quant quantizer=3 gop-size=5 ps=1 ! rtph263pay mtu=1200",
@@ -67,10 +73,12 @@ pub(crate) const H263: Kind = Kind {
 
 /// Only the first picture can be shown without the ones before.
 pub(crate) const LONG_MPV: Kind = Kind {
+    group: 250,
     ffmpeg: &["-c:v", "mpeg1video", "-q:v", "3", "-g", "250"],
     ..MPV
 };
 pub(crate) const LONG_H263: Kind = Kind {
+    group: 250,
     ffmpeg: &["-c:v", "h263", "-q:v", "3", "-g", "250", "-ps", "1"],
     ..H263
 };
@@ -81,6 +89,7 @@ pub(crate) const H263_1998: Kind = Kind {
     format: "h263",
     extension: "pcap",
     pixels: "yuv420p",
+    group: 5,
     ffmpeg: &["-c:v", "h263p", "-q:v", "3", "-g", "5"],
     gstreamer: "",
 };

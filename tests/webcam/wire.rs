@@ -22,6 +22,8 @@ pub(crate) struct Log {
     /// Packets that went on, by their place in the stream.
     pub(crate) passed: BTreeSet<u32>,
     pub(crate) lost: BTreeSet<u32>,
+    /// The time of each picture, and whether all of its packets went on.
+    pictures: Vec<(u32, bool)>,
     pub(crate) swapped: usize,
     pub(crate) source: Option<u32>,
     pub(crate) bye: bool,
@@ -34,6 +36,25 @@ impl Log {
     pub(crate) fn lost_for_sure(&self) -> usize {
         let last = self.passed.last().copied().unwrap_or(0);
         self.lost.range(..last).count()
+    }
+
+    /// For each picture whether it can be seen as it was sent: it went on whole, and so did those
+    /// before it in its group.
+    pub(crate) fn whole(&self, group: usize) -> Vec<bool> {
+        let groups = self.pictures.chunks(group).flat_map(|pictures| {
+            pictures.iter().scan(true, |whole, (_, passed)| {
+                *whole &= passed;
+                Some(*whole)
+            })
+        });
+        groups.collect()
+    }
+
+    fn picture(&mut self, time: u32, passed: bool) {
+        match self.pictures.last_mut() {
+            Some((last, whole)) if *last == time => *whole &= passed,
+            _ => self.pictures.push((time, passed)),
+        }
     }
 
     /// The last report of the receiver at that RTP port.
@@ -165,6 +186,7 @@ impl Passing {
         // The first ones come as they are: before them nobody knows of the stream.
         let chance = if place < 4 { 1000 } else { self.chance(place) };
         let Badness { loss, swap, .. } = self.badness;
+        self.log().picture(rtp.timestamp, chance >= loss);
         if chance < loss {
             self.log().lost.insert(place);
             return;

@@ -35,6 +35,9 @@ const FIRST_WITHIN: Duration = Duration::from_secs(150);
 
 /// How long packets are waited for that the sender's farewell has overtaken.
 const STRAGGLERS: Duration = Duration::from_millis(250);
+/// How many datagrams that are already there are read before anything counts as late. A busy
+/// machine may let us sleep longer than the sender; a stranger's flood puts nothing off for long.
+const BACKLOG: usize = 64;
 
 /// What happened.
 #[derive(Debug)]
@@ -127,30 +130,32 @@ impl Line {
 
     /// The next thing that happens. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Happening {
+        let mut read = 0;
         loop {
             let now = self.clock.now();
             if now >= self.next_report {
                 self.send(now);
             }
-            if self.reception.due().is_some_and(|due| due <= now) {
-                return Happening::Packets(self.reception.flush());
+            if read >= BACKLOG
+                && let Some(late) = self.late(now)
+            {
+                return late;
             }
-            if self.leaving.is_some_and(|until| until <= now) {
-                return Happening::Bye;
-            }
-            let silent = self.reception.last().unwrap_or_default() + self.idle;
-            if silent <= now {
-                return Happening::Silence;
-            }
+            let silent = self.silent();
             let due = self.reception.due().unwrap_or(silent);
             let wake = due
                 .min(silent)
                 .min(self.next_report)
                 .min(self.leaving.unwrap_or(silent));
             let arrival = tokio::select! {
+                biased;
                 arrival = self.doors.next(&mut self.rtp, &mut self.rtcp) => arrival,
-                () = tokio::time::sleep(wake.saturating_sub(now)) => continue,
+                () = tokio::time::sleep(wake.saturating_sub(now)) => match self.late(self.clock.now()) {
+                    Some(late) => return late,
+                    None => continue,
+                },
             };
+            read += 1;
             let buffer = if arrival.at_rtp {
                 &self.rtp
             } else {
@@ -173,6 +178,22 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// When the sender will have been silent for too long.
+    fn silent(&self) -> Duration {
+        self.reception.last().unwrap_or_default() + self.idle
+    }
+
+    /// What is not waited for any longer.
+    fn late(&mut self, now: Duration) -> Option<Happening> {
+        if self.reception.due().is_some_and(|due| due <= now) {
+            return Some(Happening::Packets(self.reception.flush()));
+        }
+        if self.leaving.is_some_and(|until| until <= now) {
+            return Some(Happening::Bye);
+        }
+        (self.silent() <= now).then_some(Happening::Silence)
     }
 
     fn send(&mut self, now: Duration) {
@@ -230,5 +251,68 @@ impl Line {
             permille / 10,
             permille % 10,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{
+        endpoint::{place::Place, socket},
+        invitation::{AddressSource, Candidate},
+        media::rtp,
+    };
+
+    fn packet(sequence: u16) -> Vec<u8> {
+        rtp::write(&rtp::Packet {
+            payload_type: 34,
+            marker: false,
+            sequence,
+            timestamp: 0,
+            source: 1,
+            payload: b"picture",
+        })
+        .unwrap()
+    }
+
+    fn packets(happening: Happening) -> Vec<Vec<u8>> {
+        match happening {
+            Happening::Packets(packets) => packets,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// As after a suspended laptop, or on a machine with too much to do.
+    #[tokio::test]
+    async fn what_came_while_we_slept_is_read_before_it_counts_as_late() {
+        let (own, there) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
+        let doors = Doors::bind(Place::from(own)).await.unwrap();
+        let to = doors.own().unwrap();
+        let sender = socket::udp((there, 0).into()).await.unwrap();
+        sender.writable().await.unwrap();
+        let SocketAddr::V4(from) = sender.local_addr().unwrap() else {
+            unreachable!()
+        };
+        let remote = Remote {
+            candidates: vec![Candidate {
+                ip: there,
+                port: Some(from.port()),
+                source: AddressSource::IpAddress,
+            }],
+            ..Remote::default()
+        };
+        let mut line = Line::open(doors, &Policy::new(own, Vec::new()), &remote, 1 << 20).unwrap();
+        line.set_idle(Duration::from_secs(1));
+        let send = |sequence| sender.try_send_to(&packet(sequence), to).unwrap();
+        send(1);
+        assert_eq!(packets(line.next().await), [packet(1)]);
+        send(3);
+        assert_eq!(packets(line.next().await), [] as [Vec<u8>; 0]);
+        // The whole thread sleeps: the clock goes on, and nothing is read.
+        std::thread::sleep(Duration::from_millis(1500));
+        send(2);
+        assert_eq!(packets(line.next().await), [packet(2), packet(3)]);
     }
 }

@@ -59,6 +59,9 @@ async fn extract(
         "1",
         "-update",
         "1",
+        // As good as JPEG is with ffmpeg: what is read in it later matters more than its size.
+        "-q:v",
+        "2",
         "-f",
         "image2",
     ];
