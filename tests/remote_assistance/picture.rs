@@ -71,9 +71,11 @@ async fn share(screen: &Screen, ip: Ipv4Addr, port: u16, security: &str) -> Chil
         "-auth".into(),
         security.into(),
     ];
-    // When several start at once, on whatever display, some fail to open theirs.
-    for _ in 0..10 {
-        let arguments = arguments.each_ref().map(String::as_str);
+    let arguments = arguments.each_ref().map(String::as_str);
+    let mut said = String::new();
+    // When several start at once, some cannot open their display, and on a busy machine one may fail
+    // many times in a row.
+    for _ in 0..100 {
         let mut shadow = screen.program("freerdp-shadow-cli", &arguments);
         let listens = support::until("freerdp-shadow-cli", || {
             let bound = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
@@ -85,8 +87,10 @@ async fn share(screen: &Screen, ip: Ipv4Addr, port: u16, security: &str) -> Chil
         if listens.await {
             return shadow;
         }
+        said = shadow.output();
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("freerdp-shadow-cli does not start");
+    panic!("freerdp-shadow-cli does not start: {said}");
 }
 
 /// Where a Windows machine has Remote Desktop.

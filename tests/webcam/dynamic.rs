@@ -36,7 +36,7 @@ async fn a_payload_type_that_the_bridge_explains_is_shown() {
     let words = session.ended().await;
     within("the end of the sender", program.wait()).await;
     assert!(words.contains(" 0 lost"), "{words}");
-    check("shown", &Film::read(&shown).compared_to(&sent), 40, 0);
+    check("shown", &Film::read(&shown).compared_to(&sent), 40);
 }
 
 /// The page for users shows how.

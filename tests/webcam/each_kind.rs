@@ -3,7 +3,7 @@
 
 use crate::{
     address,
-    picture::{Film, SAME, check, check_whole},
+    picture::{CLEAN, Film, SAME, check, check_whole},
     sender::{self, H261, H263, JPEG, Kind, MPV, Sender},
     session::{self, Player, RECORDING, Session, made},
     support,
@@ -18,8 +18,12 @@ const BADNESS: Badness = Badness {
     swap: 60,
 };
 
-/// `clean` is how many frames the losses leave whole at least: of those recorded, and of those
-/// shown, where a player needs some time to begin.
+/// A still picture beside the frame of the recording that it is of: 45 to 49 dB were seen (with the
+/// quality that ffmpeg would choose 41 to 43).
+const STILL: f64 = 44.0;
+
+/// `clean` is the least number of clean frames that are recorded, and shown: a player needs some
+/// time to begin.
 async fn arrives(kind: Kind, send: Sender, player: Player, clean: [usize; 2]) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -60,27 +64,20 @@ async fn arrives(kind: Kind, send: Sender, player: Player, clean: [usize; 2]) {
 
     let file = made(&recordings, kind.extension);
     let film = Film::decode(&file, kind.format, kind.pixels).await;
-    let mirrored = film.compared_to(&sent.mirrored());
-    let film = film.compared_to(&sent);
     let whole = log.whole(kind.group);
     assert_eq!(whole.len(), FRAMES);
-    let damaged = whole.iter().filter(|whole| !**whole).count();
-    check("recorded", &film, clean[0], damaged);
-    check_whole("recorded", &film, &whole);
-    check(
-        "played",
-        &Film::read(&shown).compared_to(&sent),
-        clean[1],
-        damaged,
-    );
+    assert!(whole.iter().filter(|it| **it).count() >= clean[0]);
+    let matches = film.compared_to(&sent);
+    check_whole("recorded", &matches, &whole);
+    // The ruler tells another picture from this one.
+    for (mirrored, it) in film.compared_to(&sent.mirrored()).iter().zip(&matches) {
+        assert!(it.psnr < CLEAN || mirrored.psnr < SAME, "{mirrored:?}");
+    }
+    check("played", &Film::read(&shown).compared_to(&sent), clean[1]);
     let still = made(&recordings, "jpg");
     let still = Film::decode(&still, "mjpeg", kind.pixels).await;
-    assert_eq!(still.len(), 1);
-    // It may be one that a loss has touched, but it is of this film.
-    let still = still.compared_to(&sent);
-    assert!(still[0].psnr > SAME, "{still:?}");
-    // The ruler tells another picture from this one.
-    assert!(mirrored.iter().all(|it| it.psnr < SAME));
+    let still = still.compared_to(&film);
+    assert!(still.len() == 1 && still[0].psnr >= STILL, "{still:?}");
 }
 
 /// JPEG as RFC 2435 abbreviates it: libjpeg's tables for a quality of 85, which are the standard's,
@@ -114,7 +111,7 @@ async fn jpeg_without_its_tables() {
     program.terminate().await;
     let file = made(&recordings, JPEG.extension);
     let film = Film::decode(&file, JPEG.format, JPEG.pixels).await;
-    check("recorded", &film.compared_to(&sent), 30, 0);
+    check_whole("recorded", &film.compared_to(&sent), &[true; 30]);
 }
 
 macro_rules! each {

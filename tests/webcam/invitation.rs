@@ -162,7 +162,7 @@ async fn an_invitation_becomes_a_picture(guid: &str) {
     );
     assert!(reason.contains(" 0 lost"), "{reason}");
     bob.letter("CANCEL").await;
-    check("shown", &Film::read(&shown).compared_to(&sent), 40, 0);
+    check("shown", &Film::read(&shown).compared_to(&sent), 40);
     bob.hub.shutdown().await;
 }
 

@@ -35,7 +35,7 @@ async fn shows_nothing_damaged(kind: Kind, first: RangeInclusive<usize>) {
     assert!(words.contains(" 0 lost"), "{words}");
     within("the end of the sender", program.wait()).await;
     let matches = Film::read(&shown).compared_to(&sent);
-    check("shown", &matches, 40, 0);
+    check("shown", &matches, 40);
     let begins = matches.first().unwrap();
     assert!(first.contains(&begins.index), "{begins:?}");
     // Also the first.

@@ -18,7 +18,7 @@ pub(crate) struct Kind {
     pub(crate) extension: &'static str,
     /// JPEG has the full range of brightness.
     pub(crate) pixels: &'static str,
-    /// Every so many pictures one needs none before.
+    /// Pictures in a group: the first of each can be decoded without those before it.
     pub(crate) group: usize,
     ffmpeg: &'static [&'static str],
     gstreamer: &'static str,

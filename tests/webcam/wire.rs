@@ -87,14 +87,22 @@ pub(crate) struct Badness {
     pub(crate) swap: u32,
 }
 
+struct Held {
+    packet: Vec<u8>,
+    time: u32,
+    count: u32,
+}
+
 struct Passing {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     to: Vec<SocketAddr>,
     badness: Badness,
     log: Arc<Mutex<Log>>,
-    /// One that others overtake, and how many still do.
-    held: Option<(Vec<u8>, u32)>,
+    /// One that others overtake, and how many still do. Only packets of its own picture do, or the
+    /// first of the next: they are sent at once, and however long the sender then takes, nobody has
+    /// a reason to give up the one that is held.
+    held: Option<Held>,
 }
 
 impl Wire {
@@ -194,14 +202,21 @@ impl Passing {
         self.log().passed.insert(place);
         if chance < loss + swap && self.held.is_none() {
             self.log().swapped += 1;
-            self.held = Some((bytes.to_vec(), 1 + place % 3));
+            self.held = Some(Held {
+                packet: bytes.to_vec(),
+                time: rtp.timestamp,
+                count: 1 + place % 3,
+            });
             return;
         }
         self.send(bytes).await;
-        match self.held.take() {
-            Some((held, 1)) => self.send(&held).await,
-            Some((held, count)) => self.held = Some((held, count - 1)),
-            None => {}
+        if let Some(mut held) = self.held.take() {
+            held.count -= 1;
+            if held.count == 0 || rtp.marker || held.time != rtp.timestamp {
+                self.send(&held.packet).await;
+            } else {
+                self.held = Some(held);
+            }
         }
     }
 
@@ -216,8 +231,8 @@ impl Passing {
 
     async fn report(&mut self, bytes: &[u8]) {
         if rtcp::read(bytes).is_some_and(|report| report.bye) {
-            if let Some((held, _)) = self.held.take() {
-                self.send(&held).await;
+            if let Some(held) = self.held.take() {
+                self.send(&held.packet).await;
             }
             self.log().bye = true;
         }

@@ -48,22 +48,19 @@ impl Doors {
         self.rtp.local_addr().ok()
     }
 
-    /// The next datagram. What the system says of an earlier one of ours is passed over. May be
-    /// dropped and called again.
-    pub(super) async fn next(&self, rtp: &mut [u8], rtcp: &mut [u8]) -> Arrival {
-        loop {
-            let (at_rtp, got) = tokio::select! {
-                got = self.rtp.recv_from(rtp) => (true, got),
-                got = self.rtcp.recv_from(rtcp) => (false, got),
-            };
-            if let Ok((length, from)) = got {
-                return Arrival {
-                    at_rtp,
-                    length,
-                    from,
-                };
-            }
-        }
+    /// The next datagram; `None` for what the system says of an earlier one of ours. May be dropped
+    /// and called again.
+    pub(super) async fn next(&self, rtp: &mut [u8], rtcp: &mut [u8]) -> Option<Arrival> {
+        let (at_rtp, got) = tokio::select! {
+            got = self.rtp.recv_from(rtp) => (true, got),
+            got = self.rtcp.recv_from(rtcp) => (false, got),
+        };
+        let (length, from) = got.ok()?;
+        Some(Arrival {
+            at_rtp,
+            length,
+            from,
+        })
     }
 
     /// Sends from the RTP port. A router that is to let the picture in must have seen this.

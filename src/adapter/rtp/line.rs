@@ -35,9 +35,10 @@ const FIRST_WITHIN: Duration = Duration::from_secs(150);
 
 /// How long packets are waited for that the sender's farewell has overtaken.
 const STRAGGLERS: Duration = Duration::from_millis(250);
-/// How many datagrams that are already there are read before anything counts as late. A busy
-/// machine may let us sleep longer than the sender; a stranger's flood puts nothing off for long.
-const BACKLOG: usize = 64;
+/// How many datagrams are still read when something has become late. On a busy machine what we
+/// wait for may already be in the socket, which holds about as many; the limit keeps a flood from
+/// putting the end off.
+const OVERDUE_READS: usize = 1024;
 
 /// What happened.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(super) struct Line {
     idle: Duration,
     /// Until when packets are waited for that its farewell has overtaken.
     leaving: Option<Duration>,
+    /// Datagrams read since something has become late.
+    overdue: usize,
     rtp: Vec<u8>,
     rtcp: Vec<u8>,
     /// What others are told of it.
@@ -91,6 +94,7 @@ impl Line {
             next_report: Duration::ZERO,
             idle: FIRST_WITHIN,
             leaving: None,
+            overdue: 0,
             rtp: vec![0; MAX_DATAGRAM],
             rtcp: vec![0; MAX_DATAGRAM],
             summary: Arc::default(),
@@ -130,16 +134,10 @@ impl Line {
 
     /// The next thing that happens. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Happening {
-        let mut read = 0;
         loop {
             let now = self.clock.now();
             if now >= self.next_report {
                 self.send(now);
-            }
-            if read >= BACKLOG
-                && let Some(late) = self.late(now)
-            {
-                return late;
             }
             let silent = self.silent();
             let due = self.reception.due().unwrap_or(silent);
@@ -147,6 +145,13 @@ impl Line {
                 .min(silent)
                 .min(self.next_report)
                 .min(self.leaving.unwrap_or(silent));
+            if wake > now {
+                self.overdue = 0;
+            } else if self.overdue >= OVERDUE_READS
+                && let Some(late) = self.late(now)
+            {
+                return late;
+            }
             let arrival = tokio::select! {
                 biased;
                 arrival = self.doors.next(&mut self.rtp, &mut self.rtcp) => arrival,
@@ -155,7 +160,8 @@ impl Line {
                     None => continue,
                 },
             };
-            read += 1;
+            self.overdue += 1;
+            let Some(arrival) = arrival else { continue };
             let buffer = if arrival.at_rtp {
                 &self.rtp
             } else {
@@ -185,7 +191,8 @@ impl Line {
         self.reception.last().unwrap_or_default() + self.idle
     }
 
-    /// What is not waited for any longer.
+    /// What has become due by `now`: packets held back for a missing one, the end after a farewell,
+    /// or silence.
     fn late(&mut self, now: Duration) -> Option<Happening> {
         if self.reception.due().is_some_and(|due| due <= now) {
             return Some(Happening::Packets(self.reception.flush()));
@@ -284,35 +291,60 @@ mod tests {
         }
     }
 
-    /// As after a suspended laptop, or on a machine with too much to do.
-    #[tokio::test]
-    async fn what_came_while_we_slept_is_read_before_it_counts_as_late() {
+    /// A line with its sender, packet 1 read, and packet 3 held back for 2.
+    async fn waiting_for_2() -> (Line, impl Fn(Vec<u8>)) {
         let (own, there) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
         let doors = Doors::bind(Place::from(own)).await.unwrap();
         let to = doors.own().unwrap();
         let sender = socket::udp((there, 0).into()).await.unwrap();
         sender.writable().await.unwrap();
-        let SocketAddr::V4(from) = sender.local_addr().unwrap() else {
-            unreachable!()
-        };
         let remote = Remote {
             candidates: vec![Candidate {
                 ip: there,
-                port: Some(from.port()),
+                port: Some(sender.local_addr().unwrap().port()),
                 source: AddressSource::IpAddress,
             }],
             ..Remote::default()
         };
         let mut line = Line::open(doors, &Policy::new(own, Vec::new()), &remote, 1 << 20).unwrap();
         line.set_idle(Duration::from_secs(1));
-        let send = |sequence| sender.try_send_to(&packet(sequence), to).unwrap();
-        send(1);
+        let send = move |packet: Vec<u8>| {
+            sender.try_send_to(&packet, to).unwrap();
+        };
+        send(packet(1));
         assert_eq!(packets(line.next().await), [packet(1)]);
-        send(3);
+        send(packet(3));
         assert_eq!(packets(line.next().await), [] as [Vec<u8>; 0]);
-        // The whole thread sleeps: the clock goes on, and nothing is read.
+        (line, send)
+    }
+
+    /// As when the machine has too much to do: the whole thread sleeps, the clock goes on, and
+    /// nothing is read.
+    fn sleep() {
         std::thread::sleep(Duration::from_millis(1500));
-        send(2);
-        assert_eq!(packets(line.next().await), [packet(2), packet(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_came_while_we_slept_is_read_before_it_counts_as_late() {
+        for _ in 0..3 {
+            let (mut line, send) = waiting_for_2().await;
+            let asleep = async {
+                sleep();
+                send(packet(2));
+            };
+            // It waits for both, the datagram and the time, and both come at once.
+            let (happening, ()) = tokio::join!(biased; line.next(), asleep);
+            assert_eq!(packets(happening), [packet(2), packet(3)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_puts_nothing_off() {
+        let (mut line, send) = waiting_for_2().await;
+        sleep();
+        line.overdue = OVERDUE_READS - 1;
+        send(b"not of this stream".to_vec());
+        send(packet(2));
+        assert_eq!(packets(line.next().await), [packet(3)]);
     }
 }

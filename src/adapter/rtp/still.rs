@@ -59,7 +59,7 @@ async fn extract(
         "1",
         "-update",
         "1",
-        // As good as JPEG is with ffmpeg: what is read in it later matters more than its size.
+        // Nearly the best that its encoder does: details in a still matter more than its size.
         "-q:v",
         "2",
         "-f",
