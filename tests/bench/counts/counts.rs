@@ -1,5 +1,5 @@
 //! What the parts cost in instructions, which do not depend on what else the machine does: a gate.
-//! `cargo bench --bench counts` needs valgrind and gungraun-runner; `.ci/run` runs it.
+//! `tests/bench/counted` runs it, with valgrind and gungraun-runner; so does `.ci/run`.
 //!
 //! Each limit is what was counted when the part was last touched, and a tenth more, because another
 //! compiler counts otherwise. Who makes a part cheaper lowers its limit.
@@ -33,7 +33,7 @@ use msn_handoff::{
     },
 };
 
-const VOICE: &[u8] = include_bytes!("../vectors/V1.msg");
+const VOICE: &[u8] = include_bytes!("../../vectors/V1.msg");
 const GUID: &str = "{8DAE4336-2B71-11D4-9A6C-006067325E48}";
 
 fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
