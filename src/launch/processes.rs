@@ -1,12 +1,14 @@
 //! What `/proc` says about processes (proc(5)): which belong together and when they were started.
 
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 /// The variable that marks each process of a program, also those whose leader is gone.
 pub(super) const MARK: &str = "MSN_HANDOFF_PROGRAM";
+/// How long, in milliseconds, a process is waited for that is becoming another program.
+const EXEC_MILLIS: usize = 50;
 
 /// The part of `/proc/<pid>/stat` that tells one process from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +50,37 @@ impl Process {
     /// Whether it was started with that mark.
     fn carries(&self, mark: &str) -> bool {
         let wanted = format!("{MARK}={mark}");
-        fs::read(format!("/proc/{}/environ", self.pid)).is_ok_and(|environ| {
-            environ
+        self.environment().is_some_and(|environment| {
+            environment
                 .split(|byte| *byte == 0)
                 .any(|variable| variable == wanted.as_bytes())
         })
+    }
+
+    /// The variables it was started with, where we may know them. While it becomes another program
+    /// there seem to be none; then they are waited for, or it would get away.
+    fn environment(&self) -> Option<Vec<u8>> {
+        let read = || fs::read(format!("/proc/{}/environ", self.pid)).ok();
+        for _ in 0..EXEC_MILLIS {
+            let environment = read()?;
+            if !environment.is_empty() {
+                return Some(environment);
+            }
+            if !self.is_in_exec() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        read()
+    }
+
+    /// Whether it has a program, but not yet the place where its variables end: `exe` and `env_end`
+    /// of proc(5). The kernel's own processes have neither.
+    fn is_in_exec(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        fields.split_ascii_whitespace().nth(48) == Some("0")
+            && fs::read_link(format!("/proc/{}/exe", self.pid)).is_ok()
     }
 
     /// Whether it is this very process, whatever became of it meanwhile.
